@@ -1,0 +1,54 @@
+/** What the model is given: the path up to the answered turn, trimmed to the model's window. Pure. */
+
+import type { Item, Turn } from './turn.ts';
+
+/** A rough count of tokens: four ASCII characters, or one other character, are one. Errs on the high side. */
+export function estimateTokens(items: readonly Item[]): number {
+  let tokens = 0;
+  for (const item of items) {
+    tokens += 4;
+    if (item.type === 'message') {
+      for (const part of item.content) tokens += part.type === 'image' ? 1000 : estimateTextTokens(part.text);
+    } else if (item.type === 'function_call')
+      tokens += estimateTextTokens(item.name) + estimateTextTokens(item.arguments);
+    else if (item.type === 'function_call_output') tokens += estimateTextTokens(item.output);
+    // Reasoning and search calls are not sent back to the model.
+  }
+  return tokens;
+}
+
+/** The same for one text. */
+export function estimateTextTokens(text: string): number {
+  let other = 0;
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 0x7f) other++;
+  return Math.ceil((text.length - other) / 4 + other);
+}
+
+/** How much of a window is kept free for the answer. */
+export function inputBudget(window: number): number {
+  return Math.max(1, Math.floor(window * 0.75));
+}
+
+/**
+ * Trims a path to `budget` tokens: the oldest whole exchanges go first; the newest exchange never goes (DESIGN.md, The
+ * words). An exchange begins at a user turn and holds all up to the next one. Unanswered and emptied turns carry
+ * nothing and are left out; the turn being written is not part of `path`.
+ */
+export function trimContext(path: readonly Turn[], budget: number): Turn[] {
+  const spoken = path.filter((turn) => turn.items.length > 0);
+  const exchanges: Turn[][] = [];
+  for (const turn of spoken) {
+    const previous = exchanges.at(-1)?.at(-1);
+    if (previous === undefined || (turn.role === 'user' && previous.role !== 'user')) exchanges.push([turn]);
+    else exchanges.at(-1)?.push(turn);
+  }
+  let left = budget;
+  let from = exchanges.length;
+  while (from > 0) {
+    const cost = (exchanges[from - 1] ?? []).reduce((sum, turn) => sum + estimateTokens(turn.items), 0);
+    if (from < exchanges.length && cost > left) break;
+    left -= cost;
+    from--;
+  }
+  return exchanges.slice(from).flat();
+}

@@ -1,0 +1,47 @@
+/** A conversation: a tree of turns with a head. */
+
+export interface Conversation {
+  /** UUIDv7. */
+  id: string;
+  tenant: string;
+  user: string;
+  /** Per tenant, given when it is listed; null while unlisted. */
+  number: number | null;
+  /** Null until named by a person or by a title run. */
+  title: string | null;
+  /** The preset it was made with; it keeps it. */
+  assistant: string;
+  /** Unlisted ones are in no list, search, change or count. */
+  listed: boolean;
+  archived: boolean;
+  /** Its user's active one: the session made last in dialect 1, and nothing else changes it. */
+  active: boolean;
+  /** The newest turn of the shown branch; null while empty. */
+  head: string | null;
+  createdAt: number;
+  /** What dialect 3 shows: may be given by a caller; an entry or a rename sets it to now. */
+  updatedAt: number;
+  /** Newest activity: moved by messages only. Orders lists. */
+  activeAt: number;
+  metadata: Record<string, string>;
+}
+
+/** What an untitled conversation is called in dialects 0–4 and the web app. */
+export const UNTITLED = 'New chat';
+
+export const DEFAULT_ASSISTANT = 'default';
+
+/** A named preset. `default` and `movies` are built in; others come from the config file. */
+export interface Assistant {
+  id: string;
+  name: string;
+  description: string;
+  /** The system prompt; '' for none. */
+  instructions: string;
+  /** A model's name; null for the server's default. */
+  model: string | null;
+  /** Models tried in order when the first cannot answer. */
+  fallbacks: string[];
+  /** Whether its answers may search the web without being asked to. */
+  webSearch: boolean;
+}

@@ -1,0 +1,84 @@
+/**
+ * `fold` turns events into items: the same function live, on replay, on save and after a crash (DESIGN.md, The house).
+ */
+
+import type { RunEvent, TerminalEvent } from './event.ts';
+import type { Item } from './turn.ts';
+
+/** What the events so far amount to. `fold` grows it in place: it stands on the path of every token. */
+export interface Answer {
+  items: Item[];
+  model: string | null;
+  /** UTF-16 units of text, reasoning and arguments so far. */
+  size: number;
+  end: TerminalEvent | null;
+}
+
+export function emptyAnswer(): Answer {
+  return { items: [], model: null, size: 0, end: null };
+}
+
+/** Adds events to an answer, in order. Events that name an item that is not there are ignored: a log is never fatal. */
+export function fold(answer: Answer, events: readonly RunEvent[]): Answer {
+  for (const event of events) {
+    switch (event.type) {
+      case 'text-delta': {
+        const item = answer.items[event.item];
+        if (item?.type !== 'message') break;
+        const last = item.content[item.content.length - 1];
+        if (last?.type === 'text') last.text += event.text;
+        else item.content.push({ type: 'text', text: event.text });
+        answer.size += event.text.length;
+        break;
+      }
+      case 'reasoning-delta': {
+        const item = answer.items[event.item];
+        if (item?.type === 'reasoning') item.text += event.text;
+        answer.size += event.text.length;
+        break;
+      }
+      case 'arguments-delta': {
+        const item = answer.items[event.item];
+        if (item?.type === 'function_call') item.arguments += event.text;
+        answer.size += event.text.length;
+        break;
+      }
+      case 'item-added':
+        answer.items.push(structuredClone(event.item));
+        break;
+      case 'source-found': {
+        const item = answer.items[event.item];
+        if (item?.type === 'web_search_call') item.sources.push(event.source);
+        break;
+      }
+      case 'item-completed': {
+        const item = answer.items[event.item];
+        if (item !== undefined) item.status = 'completed';
+        break;
+      }
+      case 'model-chosen':
+        answer.model = event.model;
+        break;
+      case 'run-ended':
+        end(answer, event);
+        break;
+      case 'run-started':
+        break;
+    }
+  }
+  return answer;
+}
+
+/** An answer that ends open leaves its open items `incomplete`; a snapshot replaces what was folded. */
+function end(answer: Answer, event: TerminalEvent): void {
+  if (event.items !== undefined) answer.items = structuredClone(event.items);
+  for (const item of answer.items) {
+    if (item.status === 'in_progress') item.status = event.status === 'completed' ? 'completed' : 'incomplete';
+  }
+  answer.end = event;
+}
+
+/** Whether the model has said anything a reader could have seen. */
+export function hasOutput(answer: Answer): boolean {
+  return answer.size > 0 || answer.items.some((item) => item.type === 'function_call');
+}

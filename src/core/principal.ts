@@ -1,0 +1,58 @@
+/** Who is asking. Made once per request or socket by `service/authenticate.ts`; every service function takes it first. */
+
+export type Scope = 'read' | 'write' | 'admin';
+
+/** The tenant and owner made at the first start. */
+export const DEFAULT_TENANT = 'default';
+export const LOCAL_USER = 'local';
+
+/** A limit on requests: 0 switches one off. */
+export interface Rates {
+  perMinute: number;
+  perHour: number;
+}
+
+export interface Principal {
+  tenant: string;
+  user: string;
+  scopes: readonly Scope[];
+  /** The key used; null for a keyless request in local mode. */
+  keyId: string | null;
+  /** The key's own rates, where it has some. */
+  rates: Rates | null;
+  /** A request in local mode without a key. A user whose row it makes is a keyless user. */
+  keyless: boolean;
+  /**
+   * A keyless call that names no user: it finds, by id, the conversations of every user who was made by a keyless call
+   * (DESIGN.md, Access). Never true with a key.
+   */
+  findsKeyless: boolean;
+}
+
+/** Whose things a query may touch; in every query of a user's things. */
+export type Owner = Pick<Principal, 'tenant' | 'user' | 'keyless' | 'findsKeyless'>;
+
+/** A key as its owner sees it; the secret itself is shown once and kept only as a hash. */
+export interface ApiKey {
+  id: string;
+  tenant: string;
+  user: string;
+  /** A user key acts for its own user; a service key for any user of its tenant. */
+  kind: 'user' | 'service';
+  name: string | null;
+  /** The last four characters, to tell keys apart. */
+  hint: string;
+  scopes: Scope[];
+  rates: Rates | null;
+  createdAt: number;
+  expiresAt: number | null;
+  revokedAt: number | null;
+}
+
+export interface User {
+  tenant: string;
+  id: string;
+  /** Made by a keyless call in local mode. */
+  keyless: boolean;
+  createdAt: number;
+}

@@ -1,0 +1,119 @@
+/** A run: one answer being made. It always ends (promise 2), and is never silently made again. */
+
+import type { Item } from './turn.ts';
+
+/** `queued` and `started` are open; the other four are ends. */
+export type RunStatus = 'queued' | 'started' | EndStatus;
+export type EndStatus = 'completed' | 'incomplete' | 'failed' | 'cancelled';
+
+export type RunKind = 'answer' | 'title';
+
+/** Why the model stopped, in the words of Chat Completions. */
+export type FinishReason = 'stop' | 'length' | 'tool_calls' | 'content_filter';
+
+/** Token counts as the provider gave them. */
+export interface Usage {
+  inputTokens: number;
+  cachedInputTokens: number;
+  outputTokens: number;
+  reasoningTokens: number;
+}
+
+/**
+ * Why a run did not complete. The first group fails before the first token (`failed`), the second breaks an answer off
+ * (`incomplete`); `stopped` is a person's or a caller's stop (`cancelled`).
+ */
+export type RunErrorCode =
+  | 'unreachable'
+  | 'silent'
+  | 'rate_limited'
+  | 'refused'
+  | 'model_not_found'
+  | 'provider_error'
+  | 'no_model'
+  | 'malformed'
+  | 'broken_off'
+  | 'time_limit'
+  | 'size_limit'
+  | 'server_restarted'
+  | 'server_stopping'
+  | 'stopped'
+  | 'interrupted'
+  | 'internal';
+
+export interface RunError {
+  code: RunErrorCode;
+  /** A sentence a person may read; never a secret, an address with credentials or a stack. */
+  message: string;
+}
+
+/** One call of one model; all are kept on the run. */
+export interface Attempt {
+  model: string;
+  startedAt: number;
+  endedAt: number;
+  /** Null if it answered. */
+  error: RunError | null;
+  /** The provider's HTTP status, where there was one. */
+  status: number | null;
+}
+
+/** What was asked for, as kept on the run row. */
+export interface RunRequest {
+  assistant: string;
+  /** A model's name; null for the assistant's, else the server's default. */
+  model: string | null;
+  /** Replaces the assistant's system prompt; null keeps it. */
+  instructions: string | null;
+  /** `always` searches at least once; `off` never. */
+  webSearch: 'off' | 'always';
+  /** Sampling parameters that reach the model as given, under the names of Chat Completions. */
+  parameters: Record<string, unknown>;
+}
+
+export interface Run {
+  id: string;
+  tenant: string;
+  user: string;
+  /** Null for a run of no conversation. */
+  conversation: string | null;
+  /** The answer turn it writes. */
+  turn: string | null;
+  kind: RunKind;
+  status: RunStatus;
+  request: RunRequest;
+  /** The model that answered; null before that. */
+  model: string | null;
+  attempts: Attempt[];
+  usage: Usage | null;
+  finish: FinishReason | null;
+  error: RunError | null;
+  /** The number of its terminal event; 0 while it is open. */
+  lastEvent: number;
+  createdAt: number;
+  startedAt: number | null;
+  endedAt: number | null;
+}
+
+/** How a run ended and what it said. */
+export interface RunResult {
+  run: string;
+  conversation: string | null;
+  turn: string | null;
+  status: EndStatus;
+  finish: FinishReason | null;
+  error: RunError | null;
+  usage: Usage | null;
+  model: string | null;
+  items: Item[];
+}
+
+export function isEnded(status: RunStatus): status is EndStatus {
+  return status !== 'queued' && status !== 'started';
+}
+
+/**
+ * After a crash a reader may hold events that were sent but not yet logged; the terminal event is numbered this far
+ * beyond the last logged one, so that no cursor lies past it (DESIGN.md, promise 4).
+ */
+export const CRASH_GAP = 100_000;

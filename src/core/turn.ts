@@ -1,0 +1,112 @@
+/**
+ * Turns and their items. A turn is one input, or the answer of one run; its items are the parts of it, shaped as in
+ * Open Responses (`message`, `reasoning`, `function_call`, `function_call_output`, `web_search_call`).
+ */
+
+export type Role = 'user' | 'assistant' | 'system';
+
+/** `in_progress` and `queued` only on answers of a run that has not ended. */
+export type TurnStatus = 'queued' | 'in_progress' | 'completed' | 'incomplete' | 'failed';
+
+/** A web page an answer stands on; `index` is the `1` of `[1]` in the text. */
+export interface Source {
+  index: number;
+  title: string;
+  url: string;
+}
+
+export type Part =
+  | { type: 'text'; text: string }
+  /** `url` is http(s) or a data URL. */
+  | { type: 'image'; url: string; detail: 'auto' | 'low' | 'high' }
+  | { type: 'refusal'; text: string };
+
+export type ItemStatus = 'in_progress' | 'completed' | 'incomplete';
+
+export interface MessageItem {
+  type: 'message';
+  id: string;
+  role: Role;
+  status: ItemStatus;
+  content: Part[];
+}
+
+export interface ReasoningItem {
+  type: 'reasoning';
+  id: string;
+  status: ItemStatus;
+  text: string;
+}
+
+export interface FunctionCallItem {
+  type: 'function_call';
+  id: string;
+  status: ItemStatus;
+  callId: string;
+  name: string;
+  /** JSON text as the model wrote it. */
+  arguments: string;
+}
+
+export interface FunctionCallOutputItem {
+  type: 'function_call_output';
+  id: string;
+  status: ItemStatus;
+  callId: string;
+  output: string;
+}
+
+export interface WebSearchCallItem {
+  type: 'web_search_call';
+  id: string;
+  status: ItemStatus;
+  query: string;
+  sources: Source[];
+}
+
+export type Item = MessageItem | ReasoningItem | FunctionCallItem | FunctionCallOutputItem | WebSearchCallItem;
+
+export interface Turn {
+  id: string;
+  conversation: string;
+  parent: string | null;
+  /** Its distance from the root, from 1: the order along a branch. */
+  depth: number;
+  role: Role;
+  status: TurnStatus;
+  /** The run that writes or wrote it; null for inputs and for entries made by hand. */
+  run: string | null;
+  /** On an answer: the turn it answers. */
+  answers: string | null;
+  createdAt: number;
+  updatedAt: number;
+  items: Item[];
+}
+
+/** The most text of one message, in UTF-8 bytes (DIALECTS.md: "a message text over 1 MiB" is 400). */
+export const MAX_MESSAGE_BYTES = 1024 * 1024;
+
+/** The text of a turn's messages, as the flat dialects show it: parts joined, other items left out. */
+export function textOf(items: readonly Item[]): string {
+  let text = '';
+  for (const item of items) {
+    if (item.type !== 'message') continue;
+    for (const part of item.content) if (part.type !== 'image') text += part.text;
+  }
+  return text;
+}
+
+/** The pages an answer's `[n]` stand for, in order. */
+export function sourcesOf(items: readonly Item[]): Source[] {
+  return items.flatMap((item) => (item.type === 'web_search_call' ? item.sources : []));
+}
+
+/** Whether a flat dialect shows it: an emptied turn stays as an unseen link. An answer being written is shown. */
+export function isVisible(turn: Turn): boolean {
+  return turn.items.length > 0 || turn.status !== 'completed';
+}
+
+/** A text message as one item. */
+export function messageItem(id: string, role: Role, text: string): MessageItem {
+  return { type: 'message', id, role, status: 'completed', content: [{ type: 'text', text }] };
+}

@@ -1,0 +1,238 @@
+/**
+ * The store offers whole units, never a transaction (DESIGN.md, The house). Each unit is atomic and, when its promise
+ * resolves, durable: committed and fsynced. Reads see every unit that has resolved.
+ *
+ * Rules for every adapter:
+ * - Every query of a user's things names tenant and user (`Owner`); what is not the owner's does not exist. With
+ *   `findsKeyless`, and only for a lookup by id or ref, the things of all keyless users of the tenant count as the owner's.
+ * - A unit that is refused throws `ServiceError` and changes nothing.
+ * - A unit that writes a user's things makes the user's row if there is none (`keyless` as in `Owner`).
+ * - Times are Unix milliseconds and ids UUIDs, all made by the caller.
+ */
+
+import type { Conversation } from '#core/conversation.ts';
+import type { RunEvent, TerminalEvent } from '#core/event.ts';
+import type { ConversationRef } from '#core/ids.ts';
+import type { Cursor } from '#core/page.ts';
+import type { ApiKey, Owner, User } from '#core/principal.ts';
+import type { Attempt, Run, RunRequest } from '#core/run.ts';
+import type { Item, Role, Turn } from '#core/turn.ts';
+
+/**
+ * An `Idempotency-Key` and a digest of the decoded command. Its row is made in the same commit as what the command
+ * writes, per tenant and user. The same key and digest give the first outcome again (`replayed`), another digest throws
+ * `idempotency_mismatch`; where the conversation it wrote to has been deleted since, by another call, `not_found`.
+ */
+export interface Once {
+  key: string;
+  command: string;
+}
+
+/** What a unit gave. `replayed`: this is the first outcome again, nothing was written. */
+export interface Outcome<T> {
+  value: T;
+  replayed: boolean;
+}
+
+/** Parts of every unit that writes for a user. */
+interface Write {
+  owner: Owner;
+  now: number;
+  once: Once | null;
+}
+
+export interface NewConversation {
+  id: string;
+  title: string | null;
+  assistant: string;
+  listed: boolean;
+  /** A client's own id for it, unique per user; null for none. */
+  externalId: string | null;
+  metadata: Record<string, string>;
+  /** Makes it the user's active one, and the user's others inactive. */
+  active: boolean;
+}
+
+export interface NewTurn {
+  id: string;
+  role: Role;
+  items: Item[];
+  /** A client's own id for it, unique per user and conversation; null for none. */
+  externalId: string | null;
+}
+
+/** The answer to be made: its turn, and the run that writes it. */
+export interface NewAnswer {
+  turn: string;
+  run: string;
+  request: RunRequest;
+}
+
+/** What a second message does while an answer is being written. */
+export type OnBusy = 'queue' | 'reject' | 'interrupt';
+
+export interface AcceptMessage extends Write {
+  /** An existing conversation (unknown: `not_found`), or a new one made in the same commit. */
+  conversation: { ref: ConversationRef } | { create: NewConversation };
+  /** Its parent is `parent`, else the conversation's head. It becomes the head, or the answer does. */
+  input: NewTurn;
+  /** Must be a turn of that conversation, else `not_found`; null: the head. */
+  parent: string | null;
+  /** Null stores the input only. */
+  answer: NewAnswer | null;
+  onBusy: OnBusy;
+}
+
+export interface Accepted {
+  conversation: Conversation;
+  input: Turn;
+  answer: Turn | null;
+  /**
+   * As committed: `started` is to be run now by whoever called, `queued` waits for `finishRun` of the one before it.
+   * With `interrupt` it is queued behind `interrupts`.
+   */
+  run: Run | null;
+  /** The open runs of the conversation that the caller is to stop. */
+  interrupts: string[];
+  /** This call made `run` (for the first time, or anew after a failure before the first token): start it if `started`. */
+  fresh: boolean;
+}
+
+export interface AnswerTurn {
+  owner: Owner;
+  now: number;
+  /** A conversation (its newest user turn on the shown branch is answered) or a turn of the user's own role. */
+  target: { conversation: ConversationRef } | { turn: string };
+  answer: NewAnswer;
+}
+
+/** One stretch of a run's log, packed by `packEvents`. */
+export interface LogBatch {
+  run: string;
+  first: number;
+  last: number;
+  payload: string;
+}
+
+export interface FinishRun {
+  run: string;
+  end: TerminalEvent;
+  /** The number of `end`. */
+  lastEvent: number;
+  /** What is not yet in the log, `end` included; the log ends with it. Null where nothing is logged (title runs). */
+  tail: LogBatch | null;
+  items: Item[];
+  model: string | null;
+  attempts: Attempt[];
+  now: number;
+}
+
+export interface ListConversations {
+  owner: Owner;
+  /** `activity`: newest first; `created`: oldest first or newest first. Unlisted ones are never in it. */
+  order: 'activity' | 'created';
+  direction: 'asc' | 'desc';
+  archived: boolean;
+  limit: number;
+  offset: number;
+  /** Exclusive. */
+  after: Cursor | null;
+}
+
+export interface ReadPath {
+  owner: Owner;
+  ref: ConversationRef;
+  /** The newest so many turns of the shown branch. */
+  limit: number;
+  /** Only turns with a smaller depth; null: from the head. */
+  before: number | null;
+}
+
+/** How sound the database is, for `doctor` and `/readyz`. */
+export interface StoreHealth {
+  ok: boolean;
+  /** Each a sentence. */
+  problems: string[];
+}
+
+export interface Store {
+  // Keys and users
+  /** By the key's digest, whatever its state: the caller judges expiry and revocation. */
+  findKey(digest: string): Promise<ApiKey | null>;
+  findKeyById(tenant: string, id: string): Promise<ApiKey | null>;
+  listKeys(tenant: string): Promise<ApiKey[]>;
+  createKey(unit: { key: ApiKey; digest: string; now: number }): Promise<ApiKey>;
+  /** Revokes it once; null if the tenant has no such key. */
+  revokeKey(unit: { tenant: string; id: string; now: number }): Promise<ApiKey | null>;
+  listUsers(tenant: string): Promise<User[]>;
+  createUser(unit: { user: User }): Promise<User>;
+
+  // Conversations
+  /** An `externalId` the user already has gives that conversation instead (`replayed`). */
+  createConversation(unit: Write & { conversation: NewConversation }): Promise<Outcome<Conversation>>;
+  findConversation(owner: Owner, ref: ConversationRef): Promise<Conversation | null>;
+  listConversations(list: ListConversations): Promise<Conversation[]>;
+  /** Sets what is given. A new title or `updatedAt` moves `updatedAt` (to now where it is not given), never `activeAt`. */
+  updateConversation(
+    unit: Write & { ref: ConversationRef; set: { title?: string; updatedAt?: number; archived?: boolean } },
+  ): Promise<Outcome<Conversation>>;
+  /** Names a conversation that has no title yet; false if it has one, or is gone. Leaves both times alone. */
+  nameConversation(unit: { conversation: string; title: string; now: number }): Promise<boolean>;
+  /** With everything in it. `runs`: its open runs, which the caller stops; nothing of them comes back. */
+  deleteConversation(
+    unit: Write & { ref: ConversationRef },
+  ): Promise<Outcome<{ conversation: Conversation; runs: string[] }>>;
+  /** Up to `limit` of the user's own, listed, archived and unlisted ones; `more` says to call again. */
+  deleteConversations(
+    unit: Write & { limit: number },
+  ): Promise<Outcome<{ conversations: string[]; runs: string[]; more: boolean }>>;
+
+  // Turns
+  /** The shown branch, oldest first; null if there is no such conversation. */
+  readPath(read: ReadPath): Promise<{ conversation: Conversation; turns: Turn[] } | null>;
+  /**
+   * For a run: the path up to and including `turn`, oldest first, going back until `tokens` estimated tokens are reached
+   * (the turn that passes them is included) or 1,000 turns.
+   */
+  readContext(read: { conversation: string; turn: string; tokens: number }): Promise<Turn[]>;
+  findTurn(owner: Owner, turn: string): Promise<{ conversation: Conversation; turn: Turn } | null>;
+
+  // Runs
+  /**
+   * Stores a message and, with `answer`, both turns and the run, in one commit. A new answer is `started` when the
+   * conversation has no open answer run, else by `onBusy`: `queued`, or `conflict`. A replay whose run failed before its
+   * first token (status `failed`, no items) gets a new run, with the ids' `run` of this call, on the same answer turn.
+   */
+  acceptMessage(unit: AcceptMessage): Promise<Outcome<Accepted>>;
+  /**
+   * Answers a stored user turn once. If it has an answer already (`answers` of a turn points at it: being written,
+   * written, or made by hand) that is what comes back, `fresh: false`; unless its run failed before its first token: then
+   * a new run is made on the same turn. Otherwise the answer turn is appended at the head. No user turn: `conflict`;
+   * unknown: `not_found`.
+   */
+  answerTurn(unit: AnswerTurn): Promise<Accepted>;
+  findRun(owner: Owner, run: string): Promise<Run | null>;
+  /** The newest run that writes or wrote a turn. */
+  findRunOfTurn(owner: Owner, turn: string): Promise<Run | null>;
+  /** Batches of runs that are gone are dropped. */
+  appendEvents(unit: { batches: LogBatch[] }): Promise<void>;
+  /** Logged events with numbers above `after`, in order, at most about `limit` of them; empty if there are none (any more). */
+  readEvents(read: { run: string; after: number; limit: number }): Promise<{ first: number; events: RunEvent[] }[]>;
+  /** Starts a run of kind `title`; false if the conversation is gone. */
+  startTitleRun(unit: { conversation: string; run: string; request: RunRequest; now: number }): Promise<boolean>;
+  /**
+   * Ends a run: log, items, turn, run, conversation times and change in one commit. Starts the next queued run of the
+   * conversation in it and returns that. A run that is gone or already ended changes nothing.
+   */
+  finishRun(unit: FinishRun): Promise<{ next: Run | null }>;
+  /** All runs that are `queued` or `started`, in the order of acceptance. */
+  openRuns(): Promise<Run[]>;
+  /** Marks the oldest queued run of a conversation with no started one as `started`; null if there is none. */
+  startNextRun(unit: { conversation: string; now: number }): Promise<Run | null>;
+
+  // Housekeeping
+  /** Deletes a bounded number of expired rows; true if there may be more. */
+  sweep(unit: { now: number }): Promise<boolean>;
+  health(deep: boolean): Promise<StoreHealth>;
+  close(): Promise<void>;
+}
