@@ -1,0 +1,17 @@
+/** All use cases together: what `http` and the dialects are given. */
+
+import type { createAdmit } from './admit.ts';
+import type { createAuthenticate } from './authenticate.ts';
+import type { createConversations } from './conversations.ts';
+import type { createFollowRun } from './follow-run.ts';
+import type { createKeys } from './keys.ts';
+import type { createMessages } from './send-message.ts';
+
+export interface Services {
+  authenticate: ReturnType<typeof createAuthenticate>;
+  admit: ReturnType<typeof createAdmit>;
+  conversations: ReturnType<typeof createConversations>;
+  messages: ReturnType<typeof createMessages>;
+  runs: ReturnType<typeof createFollowRun>;
+  keys: ReturnType<typeof createKeys>;
+}
