@@ -131,7 +131,14 @@ const NETWORK_HELP = [
 
 /** `npm ci` in a folder, under the given Node, with no install scripts; resolves with its exit code. npm's errors are shown. */
 function npmCi(nodePath, folder, ...flags) {
-  const quiet = ['--loglevel=error', '--no-progress', '--no-audit', '--no-fund', '--ignore-scripts'];
+  const quiet = [
+    '--loglevel=error',
+    '--no-progress',
+    '--no-update-notifier',
+    '--no-audit',
+    '--no-fund',
+    '--ignore-scripts',
+  ];
   const patience = ['--fetch-retries=3', '--fetch-retry-mintimeout=1000', '--fetch-retry-maxtimeout=8000'];
   const args = [npmCli(), 'ci', '--prefix', folder, ...quiet, ...patience, ...flags];
   const path = dirname(nodePath) + delimiter + process.env.PATH;
