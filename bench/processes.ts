@@ -29,13 +29,22 @@ export interface Start {
 const READY_WITHIN_MS = 15_000;
 const canPin = process.platform === 'linux';
 
+/** Processes that live: none outlives this one. */
+const living = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of living) child.kill('SIGKILL');
+});
+
 /** Starts a process on a core. What it writes to stderr is shown; stdout is not. */
 export function spawnPinned({ args, env, core, channel }: Start): ChildProcess {
   const command = canPin ? ['taskset', '-c', String(core), process.execPath, ...args] : [process.execPath, ...args];
-  return spawn(command[0] as string, command.slice(1), {
+  const child = spawn(command[0] as string, command.slice(1), {
     env: { PATH: process.env.PATH, HOME: process.env.HOME, NODE_ENV: 'production', ...env },
     stdio: ['ignore', 'ignore', 'inherit', ...(channel ? (['ipc'] as const) : [])],
   });
+  living.add(child);
+  child.on('exit', () => living.delete(child));
+  return child;
 }
 
 /** Starts a server on a free port and waits until its `/readyz` answers 200. */

@@ -128,7 +128,10 @@ function header(folder: string, cores: Bench['cores']): string {
 
 async function main(): Promise<void> {
   const chosen = chosenScenarios();
+  const given = sizes();
   const folder = mkdtempSync(join(resolve(String(values.folder)), 'parlance-bench-'));
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => process.exit(1));
   const [server = 0, other = 0] = String(values.cores).split(',').map(Number);
   const cores = { server, load: other };
   const profile = values.profile === undefined ? null : resolve(String(values.profile));
@@ -138,7 +141,7 @@ async function main(): Promise<void> {
     model,
     cores,
     folder,
-    sizes: sizes(),
+    sizes: given,
     only: values.only === undefined ? [] : String(values.only).toLowerCase().split(','),
     load,
     serverFlags(name) {
@@ -148,18 +151,18 @@ async function main(): Promise<void> {
       return ['--cpu-prof', '--cpu-prof-dir', directory];
     },
   };
-  try {
-    console.log(header(folder, cores));
-    for (const name of chosen) {
-      const scenario = scenarios[name];
-      if (!scenario) continue;
-      console.log(`\n## ${scenario.title} (\`${name}\`)\n\n${await scenario.run(bench)}`);
-    }
-  } finally {
-    child.disconnect();
-    await stop(model.child);
-    rmSync(folder, { recursive: true, force: true });
+  console.log(header(folder, cores));
+  for (const name of chosen) {
+    const scenario = scenarios[name];
+    if (scenario) console.log(`\n## ${scenario.title} (\`${name}\`)\n\n${await scenario.run(bench)}`);
   }
+  child.disconnect();
+  await stop(model.child);
 }
 
-await main();
+try {
+  await main();
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exit(1);
+}

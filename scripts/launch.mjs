@@ -1,5 +1,6 @@
 /**
- * The project's own commands, from a fresh clone on: `npm start`, `npm test`, `npm run check`, `npm run format`.
+ * The project's own commands, from a fresh clone on: `npm start`, `npm test`, `npm run check`, `npm run format`,
+ * `npm run bench`.
  * Prepares what is missing, runs the steps of the command one after the other, and takes them down when it is told to end
  * or when whoever started it is gone.
  */
@@ -27,6 +28,8 @@ const commands = {
     ],
   }),
   format: (args) => ({ dev: true, steps: [['', BIOME, 'check', '--write', ...args]] }),
+  // The server is measured as installed; PARLANCE_* settings of the environment reach it.
+  bench: (args) => ({ dev: false, steps: [['', 'bench/run.ts', ...args]] }),
 };
 
 /** Flags go to `node --test` as they are, a folder stands for the tests in it. */
