@@ -16,7 +16,7 @@ import {
   storeNothing,
   undiciRelay,
 } from './subjects.ts';
-import { type Column, type Rounds, ratioLines, resultTable, type Sample } from './table.ts';
+import { type Column, differenceLines, type Rounds, ratioLines, resultTable, type Sample } from './table.ts';
 import { type Script, scriptPrompt, tokenText } from './tokens.ts';
 
 export interface Scenario {
@@ -261,11 +261,11 @@ const firstToken: Scenario = {
       streamRound(bench, subject, server, size),
     );
     const p50: Column = { key: 'firstP50', title: 'first token p50, ms', digits: 3 };
-    const lines = [
+    return [
       `${streams} streams a round, ${lanes} at a time; ${rounds} rounds. Parlance commits the run before it asks the model.`,
       resultTable(results, [p50, { key: 'firstP99', title: 'p99, ms', digits: 2 }, MISSING, FAILED]),
-    ];
-    return lines.join('\n\n');
+      differenceLines(results, parlance.name, p50),
+    ].join('\n\n');
   },
 };
 

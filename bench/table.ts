@@ -48,21 +48,37 @@ export function resultTable(rounds: Rounds, columns: Column[]): string {
   return markdown(['', ...columns.map((column) => column.title)], rows);
 }
 
-/**
- * How `name` stands to every other subject in one figure: its value divided by the other's of the same round, the
- * median over the rounds. Empty when there is nothing to compare.
- */
-export function ratioLines(rounds: Rounds, name: string, column: Column): string {
-  const own = rounds.get(name);
-  if (!own) return '';
+/** The values of one figure of `name` set against those of every other subject in the same round. */
+function againstOthers(
+  rounds: Rounds,
+  name: string,
+  key: string,
+  combine: (own: number, other: number) => number,
+  line: (other: string, middle: number, least: number, most: number) => string,
+): string {
+  const own = rounds.get(name) ?? [];
   const lines: string[] = [];
   for (const [other, samples] of rounds) {
-    if (other === name) continue;
-    const ratios = own.map(
-      (sample, i) => (sample[column.key] ?? Number.NaN) / (samples[i]?.[column.key] ?? Number.NaN),
-    );
-    const spread = `${format(Math.min(...ratios), 2)}–${format(Math.max(...ratios), 2)}`;
-    lines.push(`- ${column.title}: ${name} is **${format(median(ratios), 2)} ×** ${other} (${spread})`);
+    if (other === name || own.length === 0) continue;
+    const combined = own.map((sample, i) => combine(sample[key] ?? Number.NaN, samples[i]?.[key] ?? Number.NaN));
+    lines.push(line(other, median(combined), Math.min(...combined), Math.max(...combined)));
   }
   return lines.join('\n');
+}
+
+/** How many times the others' figure that of `name` is: a line for each, empty when there is nothing to compare. */
+export function ratioLines(rounds: Rounds, name: string, { key, title }: Column): string {
+  const divide = (own: number, other: number) => own / other;
+  return againstOthers(rounds, name, key, divide, (other, middle, least, most) => {
+    return `- ${title}: ${name} has **${format(middle, 2)} ×** that of ${other} (${format(least, 2)}–${format(most, 2)})`;
+  });
+}
+
+/** How much more than the others' the figure of `name` is: a line for each, empty when there is nothing to compare. */
+export function differenceLines(rounds: Rounds, name: string, { key, title, digits }: Column): string {
+  const subtract = (own: number, other: number) => own - other;
+  return againstOthers(rounds, name, key, subtract, (other, middle, least, most) => {
+    const spread = `${format(least, digits)}–${format(most, digits)}`;
+    return `- ${title}: ${name} has **${format(middle, digits)}** more than ${other} (${spread})`;
+  });
 }
