@@ -4,8 +4,8 @@
  * Prepares what is missing, runs the steps of the command one after the other, and takes them down when it is told to end
  * or when whoever started it is gone.
  */
-import { spawn } from 'node:child_process';
-import { statSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { readFileSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { environment, isAlive, prepare, root } from './prepare.mjs';
@@ -51,6 +51,25 @@ function testArguments(args) {
 
 const isFolder = (path) => statSync(join(root, path), { throwIfNoEntry: false })?.isDirectory() ?? false;
 
+/**
+ * The processes whose end is ours: the parent, and npm when its shell stands between (a shell neither passes a signal on
+ * nor ends when npm is killed). Windows keeps no such line of descent: there it is the parent alone.
+ */
+function starters() {
+  const parent = process.ppid;
+  if (!process.env.npm_lifecycle_event || process.platform === 'win32') return [parent];
+  try {
+    const line =
+      process.platform === 'linux'
+        ? readFileSync(`/proc/${parent}/stat`, 'utf8').replace(/^\d+ \((.*)\) \S (\d+).*/s, '$2 $1')
+        : execFileSync('ps', ['-o', 'ppid=,comm=', '-p', String(parent)], { encoding: 'utf8' });
+    const [, npm, shell] = line.trim().match(/^(\d+) (?:.*\/)?(\w*sh)$/) ?? [];
+    return shell ? [parent, Number(npm)] : [parent];
+  } catch {
+    return [parent];
+  }
+}
+
 /** Runs one step with Node; resolves with its exit code and whether it was told to end. */
 function run(node, args, { ipc = false, limit }) {
   const child = spawn(node, args, {
@@ -67,10 +86,9 @@ function run(node, args, { ipc = false, limit }) {
   };
   for (const signal of SIGNALS) process.on(signal, end);
 
-  const parent = process.ppid;
   const watch = setInterval(() => {
-    if (asked === 0 && (process.ppid !== parent || !isAlive(parent))) end();
-  }, 500);
+    if (asked === 0 && (process.ppid !== startedBy[0] || !startedBy.every(isAlive))) end();
+  }, 250);
   const timer = limit && setTimeout(end, limit);
 
   return new Promise((resolve) => {
@@ -84,6 +102,7 @@ function run(node, args, { ipc = false, limit }) {
   });
 }
 
+const startedBy = starters();
 const [name, ...args] = process.argv.slice(2);
 const { dev, steps, ...options } = commands[name](args);
 const node = await prepare({ dev });

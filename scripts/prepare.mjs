@@ -215,12 +215,12 @@ function holderIsAlive(file) {
   }
 }
 
-/** Whether a process of that id exists (it may be another user's). */
+/** Whether a process of that id exists (it may be another user's) and is not merely waiting to be reaped. */
 export function isAlive(pid) {
   try {
     process.kill(pid, 0);
-    return true;
+    return !readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ');
   } catch (error) {
-    return error.code === 'EPERM';
+    return error.code !== 'ESRCH'; // no such process; else no right to signal it, or no /proc
   }
 }
