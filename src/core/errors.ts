@@ -7,7 +7,9 @@
 export const errorStatus = {
   /** Bad input: malformed, missing, empty, too long, of the wrong type. */
   invalid_request: 400,
-  /** No key where one is needed, or a wrong, revoked or expired one. */
+  /** No key where one is needed. */
+  key_required: 401,
+  /** A wrong, revoked or expired key. */
   unauthorized: 401,
   /** A key that is right but too small, or a Host or Origin that is not listed. */
   forbidden: 403,

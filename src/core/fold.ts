@@ -3,6 +3,7 @@
  */
 
 import type { RunEvent, TerminalEvent } from './event.ts';
+import type { EndStatus } from './run.ts';
 import type { Item } from './turn.ts';
 
 /** What the events so far amount to. `fold` grows it in place: it stands on the path of every token. */
@@ -69,13 +70,19 @@ export function fold(answer: Answer, events: readonly RunEvent[]): Answer {
   return answer;
 }
 
-/** An answer that ends open leaves its open items `incomplete`; a snapshot replaces what was folded. */
+/** A snapshot replaces what was folded. */
 function end(answer: Answer, event: TerminalEvent): void {
   if (event.items !== undefined) answer.items = structuredClone(event.items);
-  for (const item of answer.items) {
-    if (item.status === 'in_progress') item.status = event.status === 'completed' ? 'completed' : 'incomplete';
-  }
+  closeItems(answer.items, event.status);
   answer.end = event;
+}
+
+/** What is still open when a run ends is `incomplete`, unless the run completed. */
+export function closeItems(items: Item[], status: EndStatus): Item[] {
+  for (const item of items) {
+    if (item.status === 'in_progress') item.status = status === 'completed' ? 'completed' : 'incomplete';
+  }
+  return items;
 }
 
 /** Whether the model has said anything a reader could have seen. */

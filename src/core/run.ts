@@ -79,6 +79,8 @@ export interface Run {
   conversation: string | null;
   /** The answer turn it writes. */
   turn: string | null;
+  /** The turn it answers: its context is the path up to that one. */
+  answers: string | null;
   kind: RunKind;
   status: RunStatus;
   request: RunRequest;

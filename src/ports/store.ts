@@ -65,7 +65,8 @@ export interface NewTurn {
 export interface NewAnswer {
   turn: string;
   run: string;
-  request: RunRequest;
+  /** Without an assistant the conversation's own is stored. */
+  request: Omit<RunRequest, 'assistant'> & { assistant: string | null };
 }
 
 /** What a second message does while an answer is being written. */
@@ -182,7 +183,10 @@ export interface Store {
   deleteConversation(
     unit: Write & { ref: ConversationRef },
   ): Promise<Outcome<{ conversation: Conversation; runs: string[] }>>;
-  /** Up to `limit` of the user's own, listed, archived and unlisted ones; `more` says to call again. */
+  /**
+   * Up to `limit` of the user's own, listed, archived and unlisted ones; `more` says to call again. The row of `once` is
+   * made by the call that leaves nothing, so that a replay cannot cut the work short.
+   */
   deleteConversations(
     unit: Write & { limit: number },
   ): Promise<Outcome<{ conversations: string[]; runs: string[]; more: boolean }>>;

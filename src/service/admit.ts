@@ -52,7 +52,10 @@ export function createAdmit({ clock, rates }: { clock: Clock; rates: Rates }) {
     if (limits.length === 0) return null;
 
     const now = clock.monotonic();
-    const log = logOf(`${bucket}\0${principal.tenant}\0${principal.user}`, Math.max(...limits.map(({ limit }) => limit)));
+    const log = logOf(
+      `${bucket}\0${principal.tenant}\0${principal.user}`,
+      Math.max(...limits.map(({ limit }) => limit)),
+    );
     forget(log, now - HOUR);
 
     const states = limits.map((limit) => ({ ...limit, ...state(log, limit, now) }));
@@ -61,7 +64,11 @@ export function createAdmit({ clock, rates }: { clock: Clock; rates: Rates }) {
     push(log, now);
     const tight = states.sort((a, b) => a.left - b.left)[0];
     if (tight === undefined) return null;
-    return { limit: tight.limit, remaining: tight.left - 1, reset: Math.ceil((tight.oldest + tight.window - now) / 1000) };
+    return {
+      limit: tight.limit,
+      remaining: tight.left - 1,
+      reset: Math.ceil((tight.oldest + tight.window - now) / 1000),
+    };
   }
 
   /** `left` in the window, its `oldest` request, and `free`: when the next one fits; both on the clock. */

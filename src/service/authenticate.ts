@@ -1,0 +1,94 @@
+/** Who is asking: what a request or socket presents becomes a principal, or is refused (DESIGN.md, Access). */
+
+import { invalid, ServiceError } from '#core/errors.ts';
+import { type ApiKey, DEFAULT_TENANT, LOCAL_USER, type Principal } from '#core/principal.ts';
+import type { Clock, Ids } from '#ports/clock.ts';
+import type { Store } from '#ports/store.ts';
+
+export interface Presented {
+  /** From `Authorization`, with or without `Bearer`. */
+  key: string | null;
+  /** The request meets every condition of local mode. */
+  local: boolean;
+  /** The dialect's rule for keyless requests in local mode. */
+  access: 'key' | 'local';
+  /** The dialect lets callers name their user: then a user key that names another user is refused. */
+  namesUser: boolean;
+  /** All users named: `X-User-ID`, and `user_id` where the dialect knows it. */
+  users: string[];
+  /** In local mode only what begins with `plk_` is taken for a key (`/v1` and `/ui`). */
+  loose: boolean;
+}
+
+export const KEY_PREFIX = 'plk_';
+const MAX_USER = 255;
+
+export function createAuthenticate({ store, clock, ids }: { store: Store; clock: Clock; ids: Ids }) {
+  return authenticate;
+
+  /** Throws `key_required`, `unauthorized`, `forbidden`, or `invalid_request` for users that disagree. */
+  async function authenticate(presented: Presented): Promise<Principal> {
+    const { key, local, loose } = presented;
+    if (key === null || (local && loose && !key.startsWith(KEY_PREFIX))) return keyless(presented);
+    const found = await store.findKey(ids.digest(key));
+    if (found === null || !isLive(found, clock.now())) {
+      throw new ServiceError(
+        'unauthorized',
+        'The API key is unknown, revoked or expired. Make one with: ./parlance keys create',
+      );
+    }
+    return keyed(found, presented);
+  }
+
+  function keyless({ local, access, users }: Presented): Principal {
+    if (!local || access === 'key') {
+      throw new ServiceError(
+        'key_required',
+        'An API key is required: send the header "Authorization: Bearer <key>". Make one with: ./parlance keys create',
+      );
+    }
+    const named = oneUser(users);
+    return {
+      tenant: DEFAULT_TENANT,
+      user: named ?? LOCAL_USER,
+      scopes: ['read', 'write'],
+      keyId: null,
+      rates: null,
+      keyless: true,
+      findsKeyless: named === null,
+    };
+  }
+
+  function keyed(key: ApiKey, { namesUser, users }: Presented): Principal {
+    const named = key.kind === 'service' || namesUser ? oneUser(users) : null;
+    if (key.kind === 'user' && named !== null && named !== key.user) {
+      throw new ServiceError('forbidden', 'A user key acts only for its own user. A service key may act for others.');
+    }
+    return {
+      tenant: key.tenant,
+      user: named ?? key.user,
+      scopes: key.scopes,
+      keyId: key.id,
+      rates: key.rates,
+      keyless: false,
+      findsKeyless: false,
+    };
+  }
+}
+
+/** Whether a key may be used at `now`. */
+export function isLive(key: ApiKey, now: number): boolean {
+  return key.revokedAt === null && (key.expiresAt === null || key.expiresAt > now);
+}
+
+/** The user that all places name, or null if none does. */
+function oneUser(users: string[]): string | null {
+  const [first, ...others] = users;
+  if (first === undefined) return null;
+  if (others.some((other) => other !== first)) {
+    throw invalid('X-User-ID and user_id name different users: send one of them, or the same in both.', 'user_id');
+  }
+  if (first === '') throw invalid('user_id must not be empty.', 'user_id');
+  if (first.length > MAX_USER) throw invalid(`user_id must be at most ${MAX_USER} characters.`, 'user_id');
+  return first;
+}

@@ -1,0 +1,143 @@
+/** Conversations: make, find, list, rename, delete, and read their turns. */
+
+import { type Conversation, DEFAULT_ASSISTANT } from '#core/conversation.ts';
+import { notFound } from '#core/errors.ts';
+import { type ConversationRef, parseConversationRef } from '#core/ids.ts';
+import { type Cursor, MAX_PAGE, MAX_PAGE_TEXT, type Page } from '#core/page.ts';
+import type { Principal } from '#core/principal.ts';
+import { isVisible, type Turn, textOf } from '#core/turn.ts';
+import type { Clock, Ids } from '#ports/clock.ts';
+import type { ListConversations, Once, Outcome, Store } from '#ports/store.ts';
+import type { LiveRuns } from './live-runs.ts';
+
+/** A conversation as a path or body names it: any of the three forms. */
+export type Named = string | number;
+
+export interface History {
+  conversation: Conversation;
+  /** The shown branch, oldest first. */
+  turns: Turn[];
+  /** Give it as `before` to read what is older; null: nothing is. */
+  before: number | null;
+}
+
+const DELETE_STEP = 100;
+
+export function createConversations(parts: { store: Store; clock: Clock; ids: Ids; liveRuns: LiveRuns }) {
+  const { store, clock, ids, liveRuns } = parts;
+  return { create, get, list, update, remove, removeAll, history };
+
+  async function create(
+    principal: Principal,
+    wanted: { title: string | null; assistant?: string; active?: boolean },
+    once: Once | null,
+  ): Promise<Conversation> {
+    const outcome = await store.createConversation({
+      owner: principal,
+      now: clock.now(),
+      once,
+      conversation: {
+        id: ids.uuid(),
+        title: wanted.title,
+        assistant: wanted.assistant ?? DEFAULT_ASSISTANT,
+        listed: true,
+        externalId: null,
+        metadata: {},
+        active: wanted.active ?? false,
+      },
+    });
+    return outcome.value;
+  }
+
+  /** Throws `not_found`. */
+  async function get(principal: Principal, named: Named): Promise<Conversation> {
+    const found = await store.findConversation(principal, refOf(named));
+    if (found === null) throw notFound('Conversation');
+    return found;
+  }
+
+  /** A page of the principal's own, listed ones. */
+  async function list(
+    principal: Principal,
+    page: Pick<ListConversations, 'order' | 'direction'> & { limit?: number; offset?: number; after?: Cursor | null },
+  ): Promise<Page<Conversation>> {
+    const limit = Math.min(page.limit ?? MAX_PAGE, MAX_PAGE);
+    const found = await store.listConversations({
+      owner: principal,
+      order: page.order,
+      direction: page.direction,
+      archived: false,
+      limit: limit + 1,
+      offset: page.offset ?? 0,
+      after: page.after ?? null,
+    });
+    const data = found.slice(0, limit);
+    const last = data.at(-1);
+    if (found.length <= limit || last === undefined) return { data, next: null };
+    return { data, next: { at: page.order === 'activity' ? last.activeAt : last.createdAt, id: last.id } };
+  }
+
+  async function update(
+    principal: Principal,
+    named: Named,
+    set: { title?: string; updatedAt?: number; archived?: boolean },
+    once: Once | null,
+  ): Promise<Conversation> {
+    const outcome = await store.updateConversation({
+      owner: principal,
+      now: clock.now(),
+      once,
+      ref: refOf(named),
+      set,
+    });
+    return outcome.value;
+  }
+
+  /** Deletes it with all in it; answers being written are aborted, and their readers told. Gives what it was. */
+  async function remove(principal: Principal, named: Named, once: Once | null): Promise<Conversation> {
+    const outcome = await store.deleteConversation({ owner: principal, now: clock.now(), once, ref: refOf(named) });
+    liveRuns.discard(outcome.value.runs);
+    return outcome.value.conversation;
+  }
+
+  /** Deletes all of the principal's own: listed, archived and unlisted, of every dialect. */
+  async function removeAll(principal: Principal, once: Once | null): Promise<void> {
+    let outcome: Outcome<{ runs: string[]; more: boolean }>;
+    do {
+      outcome = await store.deleteConversations({ owner: principal, now: clock.now(), once, limit: DELETE_STEP });
+      liveRuns.discard(outcome.value.runs);
+    } while (outcome.value.more && !outcome.replayed);
+  }
+
+  /**
+   * The newest turns of the shown branch that a flat dialect shows: at most `limit` of them (1,000), and 4 MiB of text.
+   * Throws `not_found`.
+   */
+  async function history(
+    principal: Principal,
+    named: Named,
+    page: { limit?: number; before?: number | null } = {},
+  ): Promise<History> {
+    const limit = Math.min(page.limit ?? MAX_PAGE, MAX_PAGE);
+    const read = await store.readPath({ owner: principal, ref: refOf(named), limit, before: page.before ?? null });
+    if (read === null) throw notFound('Conversation');
+    let from = read.turns.length;
+    let size = 0;
+    while (from > 0) {
+      size += textOf(read.turns[from - 1]?.items ?? []).length;
+      if (size > MAX_PAGE_TEXT && from < read.turns.length) break;
+      from--;
+    }
+    const shown = read.turns.slice(from);
+    const oldest = shown[0];
+    const before = oldest !== undefined && oldest.depth > 1 ? oldest.depth : null;
+    return { conversation: read.conversation, turns: shown.filter(isVisible), before };
+  }
+}
+
+/** What has none of the accepted forms is not found, like what does not exist. */
+export function refOf(named: Named): ConversationRef {
+  const ref = parseConversationRef(String(named));
+  if (ref === null) throw notFound('Conversation');
+  return ref;
+}

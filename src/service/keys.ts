@@ -1,0 +1,128 @@
+/** API keys and the users they act for. */
+
+import { invalid, notFound, ServiceError } from '#core/errors.ts';
+import {
+  type ApiKey,
+  DEFAULT_TENANT,
+  LOCAL_USER,
+  type Principal,
+  type Rates,
+  type Scope,
+  type User,
+} from '#core/principal.ts';
+import type { Clock, Ids } from '#ports/clock.ts';
+import type { Store } from '#ports/store.ts';
+import { isLive, KEY_PREFIX } from './authenticate.ts';
+
+export interface NewKey {
+  user: string;
+  kind: ApiKey['kind'];
+  name: string | null;
+  scopes: Scope[];
+  rates: Rates | null;
+  /** Unix milliseconds; null: never. */
+  expiresAt: number | null;
+}
+
+/** A key just made: the only time its secret is seen. */
+export interface IssuedKey {
+  key: ApiKey;
+  secret: string;
+}
+
+export const ALL_SCOPES: readonly Scope[] = ['read', 'write', 'admin'];
+const SECRET_BYTES = 32;
+/** What a secret given by hand (`PARLANCE_OWNER_KEY`) must have after its prefix. */
+const MIN_SECRET = 32;
+
+/** The principal of the machine's owner: what the command line acts as. */
+export const OWNER: Principal = {
+  tenant: DEFAULT_TENANT,
+  user: LOCAL_USER,
+  scopes: ALL_SCOPES,
+  keyId: null,
+  rates: null,
+  keyless: false,
+  findsKeyless: false,
+};
+
+export function createKeys({ store, clock, ids }: { store: Store; clock: Clock; ids: Ids }) {
+  return { create, list, revoke, isLive: isLiveKey, ensureOwnerKey, listUsers, createUser };
+
+  async function create(principal: Principal, wanted: NewKey): Promise<IssuedKey> {
+    requireAdmin(principal);
+    return issue(principal.tenant, wanted, KEY_PREFIX + ids.secret(SECRET_BYTES));
+  }
+
+  async function list(principal: Principal): Promise<ApiKey[]> {
+    requireAdmin(principal);
+    return store.listKeys(principal.tenant);
+  }
+
+  /** Revoking twice is the same as once. Open streams of the key close within 5 s. */
+  async function revoke(principal: Principal, id: string): Promise<ApiKey> {
+    requireAdmin(principal);
+    const key = await store.revokeKey({ tenant: principal.tenant, id, now: clock.now() });
+    if (key === null) throw notFound('Key');
+    return key;
+  }
+
+  /** Whether an open stream of this key may go on. */
+  async function isLiveKey(tenant: string, id: string): Promise<boolean> {
+    const key = await store.findKeyById(tenant, id);
+    return key !== null && isLive(key, clock.now());
+  }
+
+  /**
+   * At the first start the owner gets one service key with every scope: `given` (`PARLANCE_OWNER_KEY`), else a random
+   * one. Null if there is a key already.
+   */
+  async function ensureOwnerKey(given: string | null): Promise<IssuedKey | null> {
+    if (given !== null && !(given.startsWith(KEY_PREFIX) && given.length >= KEY_PREFIX.length + MIN_SECRET)) {
+      throw invalid(`PARLANCE_OWNER_KEY must be "${KEY_PREFIX}" and at least ${MIN_SECRET} characters.`);
+    }
+    if ((await store.listKeys(DEFAULT_TENANT)).length > 0) return null;
+    const secret = given ?? KEY_PREFIX + ids.secret(SECRET_BYTES);
+    return issue(
+      DEFAULT_TENANT,
+      { user: LOCAL_USER, kind: 'service', name: 'owner', scopes: [...ALL_SCOPES], rates: null, expiresAt: null },
+      secret,
+    );
+  }
+
+  async function listUsers(principal: Principal): Promise<User[]> {
+    requireAdmin(principal);
+    return store.listUsers(principal.tenant);
+  }
+
+  async function createUser(principal: Principal, id: string): Promise<User> {
+    requireAdmin(principal);
+    return store.createUser({ user: { tenant: principal.tenant, id, keyless: false, createdAt: clock.now() } });
+  }
+
+  async function issue(tenant: string, wanted: NewKey, secret: string): Promise<IssuedKey> {
+    const now = clock.now();
+    if (wanted.scopes.length === 0) throw invalid('A key needs at least one scope: read, write or admin.', 'scopes');
+    if (wanted.expiresAt !== null && wanted.expiresAt <= now) throw invalid('The expiry is in the past.', 'expires_at');
+    const key: ApiKey = {
+      id: ids.uuid(),
+      tenant,
+      user: wanted.user,
+      kind: wanted.kind,
+      name: wanted.name,
+      hint: secret.slice(-4),
+      scopes: wanted.scopes,
+      rates: wanted.rates,
+      createdAt: now,
+      expiresAt: wanted.expiresAt,
+      revokedAt: null,
+    };
+    return { key: await store.createKey({ key, digest: ids.digest(secret), now }), secret };
+  }
+}
+
+function requireAdmin(principal: Principal): void {
+  if (!principal.scopes.includes('admin')) {
+    throw new ServiceError('forbidden', 'This needs a key with the scope "admin".');
+  }
+}

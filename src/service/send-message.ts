@@ -1,0 +1,154 @@
+/** A message is accepted: both turns and the run in one unit, and then the run is started. */
+
+import { DEFAULT_ASSISTANT } from '#core/conversation.ts';
+import { invalid, ServiceError } from '#core/errors.ts';
+import type { Principal } from '#core/principal.ts';
+import type { Run, RunRequest, RunResult } from '#core/run.ts';
+import { MAX_MESSAGE_BYTES, messageItem, type Role, type Turn } from '#core/turn.ts';
+import type { Clock, Ids } from '#ports/clock.ts';
+import type { Accepted, AcceptMessage, NewAnswer, OnBusy, Once, Store } from '#ports/store.ts';
+import { type Named, refOf } from './conversations.ts';
+import type { LiveRuns } from './live-runs.ts';
+import type { RunLoop } from './run-loop.ts';
+
+export interface Message {
+  /** Null begins a new conversation. */
+  conversation: Named | null;
+  /** The preset of a new conversation. */
+  assistant?: string;
+  role: Role;
+  text: string;
+  /** False stores it and asks nobody. */
+  answer: boolean;
+  onBusy?: OnBusy;
+}
+
+/** A message that is being, or has been, answered. */
+export type Answered = Accepted & { answer: Turn; run: Run };
+
+export function createMessages(parts: {
+  store: Store;
+  clock: Clock;
+  ids: Ids;
+  liveRuns: LiveRuns;
+  runLoop: RunLoop;
+  /** The most open runs of this server. */
+  maxRuns: number;
+}) {
+  const { store, clock, ids, liveRuns, runLoop, maxRuns } = parts;
+  return { send, answer, startAll };
+
+  /**
+   * Stores a message, durably, and starts its answer. Throws `not_found`, `conflict` (busy, with `reject`),
+   * `overloaded`, `idempotency_mismatch`.
+   */
+  async function send(principal: Principal, message: Message, once: Once | null): Promise<Accepted> {
+    checkText(message.text);
+    if (message.answer) refuseOverload();
+    const { value: accepted } = await store.acceptMessage({
+      owner: principal,
+      now: clock.now(),
+      once,
+      conversation: target(message),
+      input: {
+        id: ids.uuid(),
+        role: message.role,
+        items: [messageItem(ids.uuid(), message.role, message.text)],
+        externalId: null,
+      },
+      parent: null,
+      answer: message.answer ? newAnswer(message.assistant ?? null, 'off') : null,
+      onBusy: message.onBusy ?? 'queue',
+    });
+    startAll(accepted);
+    return accepted;
+  }
+
+  /**
+   * Answers a stored entry, or a conversation's newest one, once: what is being written or was written already comes
+   * back as it is. Throws `not_found`, and `conflict` where there is nothing to answer.
+   */
+  async function answer(principal: Principal, named: Named, webSearch: RunRequest['webSearch']): Promise<Accepted> {
+    refuseOverload();
+    const ref = refOf(named);
+    const unit = { owner: principal, now: clock.now(), answer: newAnswer(null, webSearch) };
+    let accepted: Accepted;
+    try {
+      accepted = await store.answerTurn({ ...unit, target: { conversation: ref } });
+    } catch (error) {
+      if (ref.by !== 'id' || !(error instanceof ServiceError) || error.code !== 'not_found') throw error;
+      accepted = await store.answerTurn({ ...unit, target: { turn: ref.id } });
+    }
+    startAll(accepted);
+    return accepted;
+  }
+
+  /** Starts, queues and interrupts as the store has decided. */
+  function startAll({ run, conversation, interrupts, fresh }: Accepted): void {
+    if (run === null || !fresh) return;
+    const live = liveRuns.get(run.id) ?? liveRuns.open(run, conversation.title === null && conversation.listed);
+    if (run.status === 'started') {
+      liveRuns.start(live, run);
+      void runLoop.execute(live);
+    }
+    for (const id of interrupts) {
+      const older = liveRuns.get(id);
+      if (older === null) continue;
+      if (older.run.status === 'queued') void runLoop.cancelQueued(older, 'interrupted');
+      else liveRuns.stop(older, 'interrupted');
+    }
+  }
+
+  function target(message: Message): AcceptMessage['conversation'] {
+    if (message.conversation !== null) return { ref: refOf(message.conversation) };
+    return {
+      create: {
+        id: ids.uuid(),
+        title: null,
+        assistant: message.assistant ?? DEFAULT_ASSISTANT,
+        listed: true,
+        externalId: null,
+        metadata: {},
+        active: false,
+      },
+    };
+  }
+
+  /** The assistant of a run is its conversation's, unless the message names one. */
+  function newAnswer(assistant: string | null, webSearch: RunRequest['webSearch']): NewAnswer {
+    return {
+      turn: ids.uuid(),
+      run: ids.uuid(),
+      request: { assistant, model: null, instructions: null, webSearch, parameters: {} },
+    };
+  }
+
+  function refuseOverload(): void {
+    if (liveRuns.count() < maxRuns) return;
+    throw new ServiceError(
+      'overloaded',
+      `This server is writing ${maxRuns} answers already. Try again in a few seconds.`,
+      {
+        headers: { 'retry-after': '5' },
+      },
+    );
+  }
+}
+
+/** An answer that is to be shown whole, or the error that says why it is not (DIALECTS.md: never passed off as whole). */
+export function wholeAnswer(result: RunResult): RunResult {
+  if (result.status === 'completed') return result;
+  const message = result.error?.message ?? 'The answer was not completed.';
+  if (result.status === 'failed') {
+    throw new ServiceError(result.error?.code === 'silent' ? 'model_silent' : 'model_unreachable', message);
+  }
+  throw new ServiceError('answer_incomplete', `${message} What was written is kept in the conversation.`);
+}
+
+function checkText(text: string): void {
+  if (text === '') throw invalid('The message must not be empty.', 'message');
+  // A UTF-16 unit is at most three bytes of UTF-8.
+  if (text.length * 3 > MAX_MESSAGE_BYTES && new TextEncoder().encode(text).length > MAX_MESSAGE_BYTES) {
+    throw invalid(`The message is over ${MAX_MESSAGE_BYTES} bytes.`, 'message');
+  }
+}
