@@ -203,8 +203,11 @@ async function installationLock() {
     if (!holderIsAlive(file)) rmSync(file, { force: true });
   }
   const release = () => rmSync(file, { force: true });
-  process.on('exit', release);
-  return release;
+  process.on('exit', release); // also when it ends with a sentence or by a signal
+  return () => {
+    process.off('exit', release); // from now on the lock may be another's
+    release();
+  };
 }
 
 function holderIsAlive(file) {
