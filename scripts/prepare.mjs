@@ -3,7 +3,17 @@
  * Runs on Node >= 20 with no package installed, and speaks on stderr only.
  */
 import { spawn } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -174,6 +184,7 @@ function npmCli() {
 /** Runs a program and resolves with its exit code; ends it when we are told to end. */
 function run(program, args, options) {
   const child = spawn(program, args, options);
+  if (child.pid) appendFileSync(lockFile, ` ${child.pid}`); // npm survives a killed launcher, and goes on writing
   const end = () => {
     child.kill();
     process.exit(1);
@@ -187,22 +198,18 @@ function run(program, args, options) {
 
 // ---- two commands at once on a fresh clone
 
-/** Waits until no other process installs, then holds the lock; resolves with its release. The lock of a dead process is void. */
+/** Names the processes that install: the launcher and the programs it runs. Void when all of them are dead. */
+const lockFile = join(home, 'installing');
+
+/** Waits until no other process installs, then holds the lock; resolves with its release. */
 async function installationLock() {
-  const file = join(home, 'installing');
   mkdirSync(home, { recursive: true });
-  for (let told = false; ; told = true) {
-    try {
-      writeFileSync(file, String(process.pid), { flag: 'wx' });
-      break;
-    } catch (error) {
-      if (error.code !== 'EEXIST') fail(`Cannot write in ${home} (${error.code}). Is the folder yours?`);
-    }
-    if (!told) say(`Waiting for another command that is installing (if there is none, delete ${file})…`);
+  for (let told = false; !takeLock(); told = true) {
+    if (!told) say(`Waiting for another command that is installing (if there is none, delete ${lockFile})…`);
     await sleep(250);
-    if (!holderIsAlive(file)) rmSync(file, { force: true });
+    if (!holderIsAlive()) rmSync(lockFile, { force: true });
   }
-  const release = () => rmSync(file, { force: true });
+  const release = () => rmSync(lockFile, { force: true });
   process.on('exit', release); // also when it ends with a sentence or by a signal
   return () => {
     process.off('exit', release); // from now on the lock may be another's
@@ -210,9 +217,20 @@ async function installationLock() {
   };
 }
 
-function holderIsAlive(file) {
+function takeLock() {
   try {
-    return isAlive(Number(readFileSync(file, 'utf8')) || process.pid);
+    writeFileSync(lockFile, String(process.pid), { flag: 'wx' });
+    return true;
+  } catch (error) {
+    if (error.code !== 'EEXIST') fail(`Cannot write in ${home} (${error.code}). Is the folder yours?`);
+    return false;
+  }
+}
+
+function holderIsAlive() {
+  try {
+    const pids = readFileSync(lockFile, 'utf8').split(' ').filter(Boolean).map(Number);
+    return pids.length === 0 || pids.some(isAlive); // without one it is just being written
   } catch {
     return false; // released meanwhile
   }
