@@ -25,6 +25,8 @@ export interface TerminalEvent {
   finish: FinishReason | null;
   error: RunError | null;
   usage: Usage | null;
+  /** What the `[n]` of the text stand for: here again for readers who came after the `source-found` events. */
+  sources: Source[];
   at: number;
   /** After a crash, and where the log has expired: the whole saved answer, for readers whose cursor lies past the log. */
   items?: Item[];

@@ -3,11 +3,11 @@
  * OpenAPI document, the access walker and the idempotency tests read the same table.
  */
 
-import type { IncomingHttpHeaders } from 'node:http';
+import { type IncomingHttpHeaders, STATUS_CODES } from 'node:http';
 import type { z } from 'zod';
 import type { ServiceError } from '#core/errors.ts';
+import type { Once } from '#core/once.ts';
 import type { Principal, Scope } from '#core/principal.ts';
-import type { Once } from '#ports/store.ts';
 
 /** One of the chat APIs served. */
 export interface Dialect {
@@ -29,6 +29,11 @@ export interface Dialect {
 export interface WireError {
   status: number;
   body: unknown;
+}
+
+/** `Not Found` for 404. */
+export function reasonPhrase(status: number): string {
+  return STATUS_CODES[status] ?? 'Error';
 }
 
 /** What a handler is given: everything decoded, checked and admitted. */

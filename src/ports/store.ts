@@ -13,20 +13,11 @@
 import type { Conversation } from '#core/conversation.ts';
 import type { RunEvent, TerminalEvent } from '#core/event.ts';
 import type { ConversationRef } from '#core/ids.ts';
+import type { Once } from '#core/once.ts';
 import type { Cursor } from '#core/page.ts';
 import type { ApiKey, Owner, User } from '#core/principal.ts';
 import type { Attempt, Run, RunRequest } from '#core/run.ts';
 import type { Item, Role, Turn } from '#core/turn.ts';
-
-/**
- * An `Idempotency-Key` and a digest of the decoded command. Its row is made in the same commit as what the command
- * writes, per tenant and user. The same key and digest give the first outcome again (`replayed`), another digest throws
- * `idempotency_mismatch`; where the conversation it wrote to has been deleted since, by another call, `not_found`.
- */
-export interface Once {
-  key: string;
-  command: string;
-}
 
 /** What a unit gave. `replayed`: this is the first outcome again, nothing was written. */
 export interface Outcome<T> {
@@ -34,7 +25,11 @@ export interface Outcome<T> {
   replayed: boolean;
 }
 
-/** Parts of every unit that writes for a user. */
+/**
+ * Parts of every unit that writes for a user. The row of `once` is made in the same commit as what the unit writes, per
+ * tenant and user. The same key and digest give the first outcome again (`replayed`), another digest throws
+ * `idempotency_mismatch`; where the conversation it wrote to has been deleted since, by another call, `not_found`.
+ */
 interface Write {
   owner: Owner;
   now: number;

@@ -3,11 +3,12 @@
 import { type Conversation, DEFAULT_ASSISTANT } from '#core/conversation.ts';
 import { notFound } from '#core/errors.ts';
 import { type ConversationRef, parseConversationRef } from '#core/ids.ts';
+import type { Once } from '#core/once.ts';
 import { type Cursor, MAX_PAGE, MAX_PAGE_TEXT, type Page } from '#core/page.ts';
 import type { Principal } from '#core/principal.ts';
 import { isVisible, type Turn, textOf } from '#core/turn.ts';
 import type { Clock, Ids } from '#ports/clock.ts';
-import type { ListConversations, Once, Outcome, Store } from '#ports/store.ts';
+import type { ListConversations, Outcome, Store } from '#ports/store.ts';
 import type { LiveRuns } from './live-runs.ts';
 
 /** A conversation as a path or body names it: any of the three forms. */

@@ -8,7 +8,7 @@ import type { RunEvent, TerminalEvent } from '#core/event.ts';
 import { emptyAnswer, fold } from '#core/fold.ts';
 import type { Principal } from '#core/principal.ts';
 import { isEnded, type Run, type RunResult } from '#core/run.ts';
-import type { Item, Turn } from '#core/turn.ts';
+import { type Item, sourcesOf, type Turn } from '#core/turn.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { Store } from '#ports/store.ts';
 import type { Follower, LiveRuns, Sink } from './live-runs.ts';
@@ -137,6 +137,7 @@ export function createFollowRun(parts: { store: Store; liveRuns: LiveRuns; runLo
         finish: now === null ? 'stop' : now.finish,
         error: now?.error ?? null,
         usage: now?.usage ?? null,
+        sources: sourcesOf(kept.items),
         at: now?.endedAt ?? kept.updatedAt,
         items: kept.items,
       };
@@ -150,6 +151,12 @@ export function createFollowRun(parts: { store: Store; liveRuns: LiveRuns; runLo
       if (events[events.length - 1]?.type === 'run-ended') close();
     }
   }
+}
+
+/** The number of the terminal event of an answer that has ended; null while it is being written. */
+export function lastEventOf({ run, turn }: Followable): number | null {
+  if (run === null) return snapshot(turn.items).length + 1;
+  return isEnded(run.status) ? run.lastEvent : null;
 }
 
 /** The events that would have made these items, each text in one piece. */

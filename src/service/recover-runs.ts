@@ -7,6 +7,7 @@ import type { TerminalEvent } from '#core/event.ts';
 import { packEvents } from '#core/event.ts';
 import { emptyAnswer, fold } from '#core/fold.ts';
 import { CRASH_GAP, type Run } from '#core/run.ts';
+import { sourcesOf } from '#core/turn.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { Store } from '#ports/store.ts';
 import type { LiveRuns } from './live-runs.ts';
@@ -59,6 +60,7 @@ export async function recoverRuns(parts: {
       finish: null,
       error: { code: 'server_restarted', message: 'The server was restarted while the answer was written.' },
       usage: null,
+      sources: sourcesOf(answer.items),
       at: clock.now(),
     };
     const { items, model } = fold(answer, [end]);

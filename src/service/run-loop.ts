@@ -8,6 +8,7 @@ import { estimateTextTokens, inputBudget, trimContext } from '#core/context.ts';
 import type { TerminalEvent } from '#core/event.ts';
 import { closeItems, hasOutput } from '#core/fold.ts';
 import type { Attempt, EndStatus, FinishReason, Run, RunError, Usage } from '#core/run.ts';
+import { sourcesOf } from '#core/turn.ts';
 import type { Clock, Ids } from '#ports/clock.ts';
 import { ModelError, type ModelInfo, type ModelRequest, type Models, type ModelTurn } from '#ports/model.ts';
 import type { Store } from '#ports/store.ts';
@@ -213,9 +214,17 @@ export function createRunLoop(parts: Parts): RunLoop {
   async function finish(live: LiveRun, outcome: Outcome): Promise<void> {
     if (live.discarded) return;
     const { status, finish: finishReason, error, usage, attempts } = outcome;
-    const end: TerminalEvent = { type: 'run-ended', status, finish: finishReason, error, usage, at: clock.now() };
-    const { batch, lastEvent } = await liveRuns.tail(live, end);
     const items = status === 'failed' ? [] : closeItems(live.answer.items, status);
+    const end: TerminalEvent = {
+      type: 'run-ended',
+      status,
+      finish: finishReason,
+      error,
+      usage,
+      sources: sourcesOf(items),
+      at: clock.now(),
+    };
+    const { batch, lastEvent } = await liveRuns.tail(live, end);
     const model = outcome.model?.id ?? live.answer.model;
     let next: Run | null = null;
     for (;;) {

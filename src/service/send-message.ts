@@ -2,11 +2,12 @@
 
 import { DEFAULT_ASSISTANT } from '#core/conversation.ts';
 import { invalid, ServiceError } from '#core/errors.ts';
+import type { Once } from '#core/once.ts';
 import type { Principal } from '#core/principal.ts';
 import type { Run, RunRequest, RunResult } from '#core/run.ts';
 import { MAX_MESSAGE_BYTES, messageItem, type Role, type Turn } from '#core/turn.ts';
 import type { Clock, Ids } from '#ports/clock.ts';
-import type { Accepted, AcceptMessage, NewAnswer, OnBusy, Once, Store } from '#ports/store.ts';
+import type { Accepted, AcceptMessage, NewAnswer, OnBusy, Store } from '#ports/store.ts';
 import { type Named, refOf } from './conversations.ts';
 import type { LiveRuns } from './live-runs.ts';
 import type { RunLoop } from './run-loop.ts';

@@ -96,6 +96,7 @@ export function createTitles(parts: {
       finish: finished ? 'stop' : null,
       error,
       usage,
+      sources: [],
       at: clock.now(),
     };
     const unit = { run, end, lastEvent: 0, tail: null, items: [], model: model.id, now: end.at };
