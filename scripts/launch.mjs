@@ -12,6 +12,7 @@ import { environment, isAlive, prepare, root } from './prepare.mjs';
 
 const MINUTE = 60_000;
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+const COLORS = process.stdout.isTTY ? [] : ['--colors=off']; // Biome colours pipes, too
 const BIOME = 'node_modules/@biomejs/biome/bin/biome';
 
 /** Each command's steps: arguments for Node, and what to print above each. `limit` is in milliseconds. */
@@ -22,7 +23,7 @@ const commands = {
   check: () => ({
     dev: true,
     steps: [
-      ['format, lint, layers, circles', BIOME, 'ci', '--error-on-warnings'],
+      ['format, lint, layers, circles', BIOME, 'ci', '--error-on-warnings', ...COLORS],
       ['types', 'node_modules/typescript/bin/tsc'],
       ['unused code', 'node_modules/knip/bin/knip.js'],
     ],
