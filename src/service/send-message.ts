@@ -7,7 +7,7 @@ import type { Principal } from '#core/principal.ts';
 import type { Run, RunRequest, RunResult } from '#core/run.ts';
 import { MAX_MESSAGE_BYTES, messageItem, type Role, type Turn } from '#core/turn.ts';
 import type { Clock, Ids } from '#ports/clock.ts';
-import type { Accepted, AcceptMessage, NewAnswer, OnBusy, Store } from '#ports/store.ts';
+import type { Accepted, AcceptMessage, NewAnswer, NewTurn, OnBusy, Store } from '#ports/store.ts';
 import { type Named, refOf } from './conversations.ts';
 import type { LiveRuns } from './live-runs.ts';
 import type { RunLoop } from './run-loop.ts';
@@ -17,15 +17,19 @@ export interface Message {
   conversation: Named | null;
   /** The preset of a new conversation. */
   assistant?: string;
-  role: Role;
   text: string;
-  /** False stores it and asks nobody. */
-  answer: boolean;
   onBusy?: OnBusy;
 }
 
-/** A message that is being, or has been, answered. */
-export type Answered = Accepted & { answer: Turn; run: Run };
+/** An entry of an existing conversation, made by hand. */
+export interface Entry {
+  conversation: Named;
+  role: Role;
+  text: string;
+}
+
+/** A message that is being, or has been, answered; by hand where there is no run. */
+export type Answered = Accepted & { answer: Turn };
 
 export function createMessages(parts: {
   store: Store;
@@ -37,42 +41,56 @@ export function createMessages(parts: {
   maxRuns: number;
 }) {
   const { store, clock, ids, liveRuns, runLoop, maxRuns } = parts;
-  return { send, answer, startAll };
+  return { send, add, answer };
 
   /**
-   * Stores a message, durably, and starts its answer. Throws `not_found`, `conflict` (busy, with `reject`),
+   * Stores a person's message, durably, and starts its answer. Throws `not_found`, `conflict` (busy, with `reject`),
    * `overloaded`, `idempotency_mismatch`.
    */
-  async function send(principal: Principal, message: Message, once: Once | null): Promise<Accepted> {
+  async function send(principal: Principal, message: Message, once: Once | null): Promise<Answered & { run: Run }> {
     checkText(message.text);
-    if (message.answer) refuseOverload();
-    const { value: accepted } = await store.acceptMessage({
+    refuseOverload();
+    const { value } = await store.acceptMessage({
       owner: principal,
       now: clock.now(),
       once,
       conversation: target(message),
-      input: {
-        id: ids.uuid(),
-        role: message.role,
-        items: [messageItem(ids.uuid(), message.role, message.text)],
-        externalId: null,
-      },
+      input: newTurn('user', message.text),
       parent: null,
-      answer: message.answer ? newAnswer(message.assistant ?? null, 'off') : null,
+      answer: newAnswer('off'),
       onBusy: message.onBusy ?? 'queue',
     });
-    startAll(accepted);
-    return accepted;
+    const { answer, run } = value;
+    if (answer === null || run === null)
+      throw new ServiceError('internal', 'A message was accepted without an answer.');
+    startAll(value);
+    return { ...value, answer, run };
+  }
+
+  /** Stores an entry and asks nobody. Throws `not_found`, `idempotency_mismatch`. */
+  async function add(principal: Principal, entry: Entry, once: Once | null): Promise<Turn> {
+    checkText(entry.text);
+    const { value } = await store.acceptMessage({
+      owner: principal,
+      now: clock.now(),
+      once,
+      conversation: { ref: refOf(entry.conversation) },
+      input: newTurn(entry.role, entry.text),
+      parent: null,
+      answer: null,
+      onBusy: 'queue',
+    });
+    return value.input;
   }
 
   /**
    * Answers a stored entry, or a conversation's newest one, once: what is being written or was written already comes
    * back as it is. Throws `not_found`, and `conflict` where there is nothing to answer.
    */
-  async function answer(principal: Principal, named: Named, webSearch: RunRequest['webSearch']): Promise<Accepted> {
+  async function answer(principal: Principal, named: Named, webSearch: RunRequest['webSearch']): Promise<Answered> {
     refuseOverload();
     const ref = refOf(named);
-    const unit = { owner: principal, now: clock.now(), answer: newAnswer(null, webSearch) };
+    const unit = { owner: principal, now: clock.now(), answer: newAnswer(webSearch) };
     let accepted: Accepted;
     try {
       accepted = await store.answerTurn({ ...unit, target: { conversation: ref } });
@@ -80,8 +98,9 @@ export function createMessages(parts: {
       if (ref.by !== 'id' || !(error instanceof ServiceError) || error.code !== 'not_found') throw error;
       accepted = await store.answerTurn({ ...unit, target: { turn: ref.id } });
     }
+    if (accepted.answer === null) throw new ServiceError('internal', 'An entry was answered without an answer.');
     startAll(accepted);
-    return accepted;
+    return { ...accepted, answer: accepted.answer };
   }
 
   /** Starts, queues and interrupts as the store has decided. */
@@ -115,12 +134,16 @@ export function createMessages(parts: {
     };
   }
 
-  /** The assistant of a run is its conversation's, unless the message names one. */
-  function newAnswer(assistant: string | null, webSearch: RunRequest['webSearch']): NewAnswer {
+  function newTurn(role: Role, text: string): NewTurn {
+    return { id: ids.uuid(), role, items: [messageItem(ids.uuid(), role, text)], externalId: null };
+  }
+
+  /** By the conversation's own assistant. */
+  function newAnswer(webSearch: RunRequest['webSearch']): NewAnswer {
     return {
       turn: ids.uuid(),
       run: ids.uuid(),
-      request: { assistant, model: null, instructions: null, webSearch, parameters: {} },
+      request: { assistant: null, model: null, instructions: null, webSearch, parameters: {} },
     };
   }
 

@@ -1,7 +1,6 @@
 /** Dialect 3, `chats`: see README.md. */
 
 import type { Conversation } from '#core/conversation.ts';
-import { ServiceError } from '#core/errors.ts';
 import { formatCursor } from '#core/page.ts';
 import type { Principal } from '#core/principal.ts';
 import { type Answer, type Call, type Dialect, type Reply, type Route, route } from '#http/route.ts';
@@ -145,9 +144,8 @@ function routes({ conversations, messages, runs }: Services): Route[] {
       answers: [answer(201, 'The entry', schema.entry, ENTRY)],
       async handle({ principal, body, once }) {
         const role = body.role === 'Human' ? 'user' : 'assistant';
-        const message = { conversation: body.chat_id, role, text: body.message, answer: false } as const;
-        const { input } = await messages.send(principal, message, once);
-        return { status: 201, body: toEntry(input) };
+        const entry = { conversation: body.chat_id, role, text: body.message } as const;
+        return { status: 201, body: toEntry(await messages.add(principal, entry, once)) };
       },
     }),
     inference('/conversations/inference/:id', 'Answer a chat, or an entry, as Server-Sent Events', 'off'),
@@ -178,7 +176,6 @@ function routes({ conversations, messages, runs }: Services): Route[] {
 
   async function follow(principal: Principal, id: string, after: number, webSearch: 'off' | 'always'): Promise<Reply> {
     const { answer: turn, run, conversation } = await messages.answer(principal, id, webSearch);
-    if (turn === null) throw new ServiceError('internal', 'An answer without a turn.');
     const end = lastEventOf({ run, turn });
     if (end !== null && after >= end) return { status: 204 };
     const encoder = createEncoder({ turn: turn.id, conversation: conversation.id }, after);
