@@ -21,6 +21,11 @@ export interface Dialect {
   access: 'key' | 'local';
   /** Whether callers name their user by `X-User-ID` or `user_id` (DIALECTS.md, section 2). */
   namesUser: boolean;
+  /**
+   * One of the standards (`/v1`, `/ui`): in local mode only what begins with `plk_` is taken for a key, and requests that
+   * start no run have a bucket of their own. Elsewhere every counted request is in one bucket.
+   */
+  standard?: boolean;
   /** An error in the dialect's own shape. */
   error(error: ServiceError): WireError;
   routes: Route[];
@@ -45,14 +50,24 @@ export interface Call<Params = unknown, Query = unknown, Body = unknown> {
   headers: IncomingHttpHeaders;
   /** The `Idempotency-Key` with the digest of the decoded command; null without the header, and on reads. */
   once: Once | null;
+  /** Aborted when the caller is gone before it was answered; for what nobody else waits for. Made when first asked for. */
+  readonly signal: AbortSignal;
 }
 
-/** What a handler returns: a JSON answer (no `body`: an empty one), or a stream. One place writes them. */
-export type Reply = JsonReply | StreamReply;
+/** What a handler returns: a JSON answer (no `body`: an empty one), a text, or a stream. One place writes them. */
+export type Reply = JsonReply | TextReply | StreamReply;
 
 export interface JsonReply {
   status: number;
   body?: unknown;
+  headers?: Record<string, string>;
+}
+
+/** Anything but JSON. */
+export interface TextReply {
+  status: number;
+  text: string;
+  contentType: string;
   headers?: Record<string, string>;
 }
 
@@ -70,11 +85,11 @@ export interface EventOut {
   end(text?: string): void;
 }
 
-/** What feeds a stream or socket; it holds a cursor, not a queue. */
+/** What feeds a stream or socket; it holds a cursor, not a queue. Not called any more once it has ended or been stopped. */
 export interface StreamSource {
   /** There is room again. */
   resume(): void;
-  /** The reader is gone, or its key was revoked. */
+  /** The reader is gone, or its key was revoked. Called once. */
   stop(): void;
 }
 
@@ -112,8 +127,10 @@ export interface HttpRoute<
   /** A true example of the body. */
   example?: unknown;
   answers: Answer[];
-  /** The kind of a counted request: one that can start a run, or any other (they differ in the standards and `/ui`). */
-  counts: 'run' | 'other';
+  /** The kind of a counted request: one that can start a run, or any other (they differ in the standards); `none`: free. */
+  counts: 'run' | 'other' | 'none';
+  /** Answers anybody: no key, no Host or Origin check, a principal who may do nothing. */
+  open?: true;
   handle(call: Call<z.infer<P>, z.infer<Q>, z.infer<B>>): Promise<Reply>;
 }
 
@@ -123,6 +140,8 @@ export interface SocketRoute<P extends z.ZodType = z.ZodType, Q extends z.ZodTyp
   method: 'SOCKET';
   /** Largest frame taken, in bytes; above it close 1009. */
   maxFrame: number;
+  /** What it throws refuses the upgrade before it happens, in the dialect's HTTP error shape. */
+  check?(call: Call<z.infer<P>, z.infer<Q>, undefined>): void | Promise<void>;
   open(call: Call<z.infer<P>, z.infer<Q>, undefined>, socket: SocketOut): SocketSource;
 }
 
@@ -132,6 +151,8 @@ export interface SocketOut {
   close(code: number, reason: string): void;
   /** Counts one frame as one request; throws `rate_limited`. */
   admit(): void;
+  /** The same as `Call.once`, for a frame with a key of its own; throws `invalid_request` for a key that is none. */
+  once(key: string, command: unknown): Once;
 }
 
 export interface SocketSource extends StreamSource {
