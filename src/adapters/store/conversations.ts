@@ -1,0 +1,237 @@
+/** Conversations: made, found, listed, changed, deleted. */
+
+import type { Conversation } from '#core/conversation.ts';
+import type { ConversationRef } from '#core/ids.ts';
+import type { Owner } from '#core/principal.ts';
+import type { ListConversations, NewConversation, Outcome } from '#ports/store.ts';
+import { addChange } from './changes.ts';
+import {
+  type ConversationRow,
+  conversations,
+  findInner,
+  findOwned,
+  requireOwned,
+  toConversation,
+} from './conversation-rows.ts';
+import { doOnce, forgetConversation } from './idempotency.ts';
+import { deleteLogs } from './logs.ts';
+import type { Sql } from './sql.ts';
+import { db, type Flag, type Row } from './tables.ts';
+import { ensureUser } from './users.ts';
+
+type Unit<T> = T & { owner: Owner; now: number; once: { key: string; command: string } | null };
+
+type ListValues = {
+  tenant: string;
+  user: string;
+  archived: Flag;
+  at: number;
+  id: string;
+  limit: number;
+  offset: number;
+};
+
+const selectList = (column: 'c.active_at' | 'c.created_at', direction: 'asc' | 'desc') => (p: ListValues) =>
+  conversations()
+    .where('c.tenant', '=', p.tenant)
+    .where('c.user', '=', p.user)
+    .where('c.listed', '=', 1)
+    .where('c.archived', '=', p.archived)
+    .where((eb) => eb(eb.refTuple(column, 'c.id'), direction === 'asc' ? '>' : '<', eb.tuple(p.at, p.id)))
+    .orderBy(column, direction)
+    .orderBy('c.id', direction)
+    .limit(p.limit)
+    .offset(p.offset);
+
+const lists = {
+  activity: { asc: selectList('c.active_at', 'asc'), desc: selectList('c.active_at', 'desc') },
+  created: { asc: selectList('c.created_at', 'asc'), desc: selectList('c.created_at', 'desc') },
+};
+
+/** Before every entry of a list, in its direction. */
+const listStart = { asc: { at: -1, id: '' }, desc: { at: Number.MAX_SAFE_INTEGER, id: '' } };
+
+const insertConversation = (p: Row<'conversations'>) =>
+  db.insertInto('conversations').values({
+    id: p.id,
+    tenant: p.tenant,
+    user: p.user,
+    number: p.number,
+    title: p.title,
+    assistant: p.assistant,
+    listed: p.listed,
+    archived: p.archived,
+    head: p.head,
+    head_depth: p.head_depth,
+    external_id: p.external_id,
+    created_at: p.created_at,
+    updated_at: p.updated_at,
+    active_at: p.active_at,
+    metadata: p.metadata,
+  });
+
+const nextNumber = (p: { tenant: string }) =>
+  db
+    .insertInto('tenants')
+    .values({ id: p.tenant, next_number: 2 })
+    .onConflict((conflict) =>
+      conflict.column('id').doUpdateSet((eb) => ({ next_number: eb('tenants.next_number', '+', eb.lit(1)) })),
+    )
+    .returning((eb) => eb('next_number', '-', eb.lit(1)).as('number'));
+
+const updateActive = (p: { tenant: string; user: string; conversation: string }) =>
+  db
+    .updateTable('users')
+    .set({ active_conversation: p.conversation })
+    .where('tenant', '=', p.tenant)
+    .where('id', '=', p.user);
+
+const updateShown = (p: { id: string; title: string | null; archived: Flag; updatedAt: number }) =>
+  db
+    .updateTable('conversations')
+    .set({ title: p.title, archived: p.archived, updated_at: p.updatedAt })
+    .where('id', '=', p.id);
+
+const updateUntitled = (p: { id: string; title: string }) =>
+  db.updateTable('conversations').set({ title: p.title }).where('id', '=', p.id).where('title', 'is', null);
+
+/** Turns, items, runs and the ends of their logs go with it, by their foreign keys. */
+const removeConversation = (p: { id: string }) => db.deleteFrom('conversations').where('id', '=', p.id);
+
+const selectOfUser = (p: { tenant: string; user: string; limit: number }) =>
+  conversations().where('c.tenant', '=', p.tenant).where('c.user', '=', p.user).limit(p.limit);
+
+const selectOpenRuns = (p: { conversation: string }) =>
+  db
+    .selectFrom('runs')
+    .select('id')
+    .where('conversation', '=', p.conversation)
+    .where('ended_at', 'is', null)
+    .orderBy('sequence');
+
+/** The conversation as made, or the one the user already has under the same external id (`made` is false). */
+export async function makeConversation(
+  sql: Sql,
+  unit: { owner: Owner; now: number },
+  wanted: NewConversation,
+): Promise<{ row: ConversationRow; made: boolean }> {
+  const { owner, now } = unit;
+  if (wanted.externalId !== null) {
+    const own = { ...owner, findsKeyless: false };
+    const row = await findOwned(sql, own, { by: 'external', id: wanted.externalId });
+    if (row !== undefined) return { row, made: false };
+  }
+  await ensureUser(sql, owner, now);
+  const number = wanted.listed ? ((await sql.first(nextNumber, { tenant: owner.tenant }))?.number ?? null) : null;
+  const row: ConversationRow = {
+    id: wanted.id,
+    tenant: owner.tenant,
+    user: owner.user,
+    number,
+    title: wanted.title,
+    assistant: wanted.assistant,
+    listed: wanted.listed ? 1 : 0,
+    archived: 0,
+    head: null,
+    head_depth: 0,
+    external_id: wanted.externalId,
+    created_at: now,
+    updated_at: now,
+    active_at: now,
+    metadata: JSON.stringify(wanted.metadata),
+    active: wanted.active ? 1 : 0,
+  };
+  await sql.run(insertConversation, row);
+  if (wanted.active) {
+    await sql.run(updateActive, { tenant: owner.tenant, user: owner.user, conversation: wanted.id });
+  }
+  await addChange(sql, row, 'conversation-created', null, now);
+  return { row, made: true };
+}
+
+export async function createConversation(
+  sql: Sql,
+  unit: Unit<{ conversation: NewConversation }>,
+): Promise<Outcome<Conversation>> {
+  return doOnce(sql, unit, async () => {
+    const { row, made } = await makeConversation(sql, unit, unit.conversation);
+    return { value: toConversation(row), conversation: row.id, replayed: !made };
+  });
+}
+
+export async function findConversation(sql: Sql, owner: Owner, ref: ConversationRef): Promise<Conversation | null> {
+  const row = await findOwned(sql, owner, ref);
+  return row === undefined ? null : toConversation(row);
+}
+
+export async function listConversations(sql: Sql, list: ListConversations): Promise<Conversation[]> {
+  const { owner, order, direction, archived, limit, offset } = list;
+  const { at, id } = list.after ?? listStart[direction];
+  const values = { tenant: owner.tenant, user: owner.user, archived: archived ? 1 : 0, at, id, limit, offset } as const;
+  return (await sql.all(lists[order][direction], values)).map(toConversation);
+}
+
+export async function updateConversation(
+  sql: Sql,
+  unit: Unit<{ ref: ConversationRef; set: { title?: string; updatedAt?: number; archived?: boolean } }>,
+): Promise<Outcome<Conversation>> {
+  const { owner, now, set } = unit;
+  return doOnce(sql, unit, async () => {
+    const row = await requireOwned(sql, owner, unit.ref);
+    const archived = set.archived === undefined ? row.archived : set.archived ? 1 : 0;
+    const moves = set.title !== undefined || set.updatedAt !== undefined;
+    const renamed = set.title !== undefined && set.title !== row.title;
+    const updatedAt = moves ? (set.updatedAt ?? now) : row.updated_at;
+    const changed = { ...row, title: set.title ?? row.title, archived, updated_at: updatedAt };
+    await sql.run(updateShown, { id: row.id, title: changed.title, archived, updatedAt });
+    if (renamed) await addChange(sql, row, 'conversation-renamed', null, now);
+    if (archived !== row.archived) await addChange(sql, row, 'conversation-archived', null, now);
+    return { value: toConversation(changed), conversation: row.id };
+  });
+}
+
+export async function nameConversation(
+  sql: Sql,
+  { conversation, title, now }: { conversation: string; title: string; now: number },
+): Promise<boolean> {
+  const named = (await sql.run(updateUntitled, { id: conversation, title })) > 0;
+  const row = named ? await findInner(sql, conversation) : undefined;
+  if (row !== undefined) await addChange(sql, row, 'conversation-renamed', null, now);
+  return named;
+}
+
+/** Deletes everything in it and returns its open runs. */
+export async function eraseConversation(sql: Sql, row: ConversationRow, now: number): Promise<string[]> {
+  const open = await sql.all(selectOpenRuns, { conversation: row.id });
+  await deleteLogs(sql, row.id);
+  await sql.run(removeConversation, { id: row.id });
+  await forgetConversation(sql, row.id);
+  await addChange(sql, row, 'conversation-deleted', null, now);
+  return open.map((run) => run.id);
+}
+
+export async function deleteConversation(
+  sql: Sql,
+  unit: Unit<{ ref: ConversationRef }>,
+): Promise<Outcome<{ conversation: Conversation; runs: string[] }>> {
+  return doOnce(sql, unit, async () => {
+    const row = await requireOwned(sql, unit.owner, unit.ref);
+    const runs = await eraseConversation(sql, row, unit.now);
+    return { value: { conversation: toConversation(row), runs }, conversation: null };
+  });
+}
+
+export async function deleteConversations(
+  sql: Sql,
+  unit: Unit<{ limit: number }>,
+): Promise<Outcome<{ conversations: string[]; runs: string[]; more: boolean }>> {
+  const { owner, limit, now } = unit;
+  return doOnce(sql, unit, async () => {
+    const rows = await sql.all(selectOfUser, { tenant: owner.tenant, user: owner.user, limit: limit + 1 });
+    const runs: string[] = [];
+    for (const row of rows.slice(0, limit)) runs.push(...(await eraseConversation(sql, row, now)));
+    const value = { conversations: rows.slice(0, limit).map((row) => row.id), runs, more: rows.length > limit };
+    // Half done is no outcome yet: the same command goes on with the rest.
+    return { value, conversation: null, finished: !value.more };
+  });
+}

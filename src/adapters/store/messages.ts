@@ -1,0 +1,276 @@
+/** Accepting a message, and asking for the answer to one that is stored: turns, run, idempotency and change in one unit. */
+
+import { notFound, ServiceError } from '#core/errors.ts';
+import type { Run } from '#core/run.ts';
+import type { Turn } from '#core/turn.ts';
+import type { Accepted, AcceptMessage, AnswerTurn, NewAnswer, OnBusy, Outcome } from '#ports/store.ts';
+import { addChange } from './changes.ts';
+import { type ConversationRow, findInner, requireOwned, toConversation } from './conversation-rows.ts';
+import { makeConversation } from './conversations.ts';
+import { recall, remember, rememberRun } from './idempotency.ts';
+import { addRun, loadRun, openAnswers } from './runs.ts';
+import type { Sql } from './sql.ts';
+import { db, type Row } from './tables.ts';
+import { addTurn, findInConversation, findTurn, giveRun, loadTurn } from './turns.ts';
+
+const updateHead = (p: { id: string; head: string; depth: number; now: number }) =>
+  db
+    .updateTable('conversations')
+    .set({ head: p.head, head_depth: p.depth, updated_at: p.now, active_at: p.now })
+    .where('id', '=', p.id);
+
+const selectByExternalId = (p: { conversation: string; externalId: string }) =>
+  db
+    .selectFrom('turns')
+    .select('id')
+    .where('conversation', '=', p.conversation)
+    .where('external_id', '=', p.externalId);
+
+/** The newest of the answers to a turn. */
+const selectAnswer = (p: { turn: string }) =>
+  db.selectFrom('turns').select('id').where('answers', '=', p.turn).orderBy('id', 'desc').limit(1);
+
+/** From the head towards the root until a user turn that has something to answer. */
+const selectNewestUserTurn = (p: { conversation: string; head: string }) =>
+  db
+    .withRecursive('path', (cte) =>
+      cte
+        .selectFrom('turns as t')
+        .select(['t.id', 't.parent', 't.role'])
+        .where('t.conversation', '=', p.conversation)
+        .where('t.id', '=', p.head)
+        .unionAll((eb) =>
+          eb
+            .selectFrom('path')
+            .innerJoin('turns as t', (join) =>
+              join.on('t.conversation', '=', p.conversation).onRef('t.id', '=', 'path.parent'),
+            )
+            .select(['t.id', 't.parent', 't.role']),
+        ),
+    )
+    .selectFrom('path')
+    .select('path.id')
+    .where('path.role', '=', 'user')
+    .where((eb) => eb.exists(eb.selectFrom('items as i').select('i.row').whereRef('i.turn', '=', 'path.id')))
+    .limit(1);
+
+export async function acceptMessage(sql: Sql, unit: AcceptMessage): Promise<Outcome<Accepted>> {
+  const kept = await recall(sql, unit);
+  if (kept !== null) return replay(sql, unit, kept);
+
+  const { owner, now } = unit;
+  const row =
+    'ref' in unit.conversation
+      ? await requireOwned(sql, owner, unit.conversation.ref)
+      : (await makeConversation(sql, unit, unit.conversation.create)).row;
+  const parent = await findParent(sql, unit, row);
+  const place = unit.answer === null ? null : await findPlace(sql, row.id, unit.onBusy);
+  const input = await addInput(sql, unit, row, parent);
+  const made =
+    unit.answer === null || place === null
+      ? null
+      : await addAnswer(sql, row, { wanted: unit.answer, parent: input, answers: input.id, place, now });
+  const conversation = await moveHead(sql, row, made?.answer ?? input, now);
+  const names = { input: input.id, answer: made?.answer.id ?? null, run: made?.run.id ?? null };
+  await remember(sql, unit, { conversation: row.id, ...names, result: null });
+  const value = {
+    conversation: toConversation(conversation),
+    input,
+    answer: made?.answer ?? null,
+    run: made?.run ?? null,
+    interrupts: place?.interrupts ?? [],
+    fresh: made !== null,
+  };
+  return { value, replayed: false };
+}
+
+export async function answerTurn(sql: Sql, unit: AnswerTurn): Promise<Accepted> {
+  const { now } = unit;
+  const { row, input } = await findQuestion(sql, unit);
+  const there = await sql.first(selectAnswer, { turn: input.id });
+  if (there !== undefined) {
+    const answer = await loadTurn(sql, there.id);
+    if (answer !== null) return answerAgain(sql, row, input, answer, { wanted: unit.answer, onBusy: 'queue', now });
+  }
+  const place = await findPlace(sql, row.id, 'queue');
+  const head = row.head === null ? null : { id: row.head, depth: row.head_depth };
+  const made = await addAnswer(sql, row, { wanted: unit.answer, parent: head, answers: input.id, place, now });
+  const conversation = await moveHead(sql, row, made.answer, now);
+  return { conversation: toConversation(conversation), input, ...made, interrupts: [], fresh: true };
+}
+
+/** The first outcome again, as it is by now; a run that failed before its first token is made anew. */
+async function replay(sql: Sql, unit: AcceptMessage, kept: Row<'idempotency'>): Promise<Outcome<Accepted>> {
+  const { now } = unit;
+  const row = kept.conversation === null ? undefined : await findInner(sql, kept.conversation);
+  const input = kept.input === null ? null : await loadTurn(sql, kept.input);
+  if (row === undefined || input === null) throw notFound('Conversation');
+  const answer = kept.answer === null ? null : await loadTurn(sql, kept.answer);
+  if (answer === null || unit.answer === null) {
+    const value = { conversation: toConversation(row), input, answer, run: null, interrupts: [], fresh: false };
+    return { value, replayed: true };
+  }
+  const value = await answerAgain(sql, row, input, answer, { wanted: unit.answer, onBusy: unit.onBusy, now });
+  if (value.fresh && value.run !== null) await rememberRun(sql, unit, value.run.id);
+  return { value, replayed: !value.fresh };
+}
+
+/** The answer that is there; written by a new run if its run failed before the first token. */
+async function answerAgain(
+  sql: Sql,
+  row: ConversationRow,
+  input: Turn,
+  answer: Turn,
+  again: { wanted: NewAnswer; onBusy: OnBusy; now: number },
+): Promise<Accepted> {
+  const { wanted, now } = again;
+  const conversation = toConversation(row);
+  const before = answer.run === null ? null : await loadRun(sql, answer.run);
+  if (before?.status !== 'failed' || answer.items.length > 0) {
+    return { conversation, input, answer, run: before, interrupts: [], fresh: false };
+  }
+  const place = await findPlace(sql, row.id, again.onBusy);
+  const run = await addAnswerRun(sql, row, { ...wanted, turn: answer.id }, input.id, place, now);
+  const status = place.free ? 'in_progress' : 'queued';
+  await giveRun(sql, answer.id, run.id, status, now);
+  const written: Turn = { ...answer, run: run.id, status, updatedAt: now };
+  return { conversation, input, answer: written, run, interrupts: place.interrupts, fresh: true };
+}
+
+/** The turn the input goes under: a place in the tree; null for the root. */
+async function findParent(
+  sql: Sql,
+  unit: AcceptMessage,
+  row: ConversationRow,
+): Promise<{ id: string; depth: number; role: Turn['role'] | null } | null> {
+  if (unit.parent === null && row.head === null) return null;
+  // The head's depth stands on the conversation; its role matters only to an answer made by hand.
+  if (unit.parent === null && row.head !== null && unit.input.role !== 'assistant') {
+    return { id: row.head, depth: row.head_depth, role: null };
+  }
+  const turn = await findInConversation(sql, row.id, unit.parent ?? row.head ?? '');
+  if (turn === undefined) throw notFound('Parent message');
+  return turn;
+}
+
+async function addInput(
+  sql: Sql,
+  unit: AcceptMessage,
+  row: ConversationRow,
+  parent: { id: string; depth: number; role: Turn['role'] | null } | null,
+): Promise<Turn> {
+  const { input, now } = unit;
+  if (input.externalId !== null) {
+    const taken = await sql.first(selectByExternalId, { conversation: row.id, externalId: input.externalId });
+    if (taken !== undefined) {
+      throw new ServiceError('conflict', 'A message with this id is in the conversation already. Send a new id.');
+    }
+  }
+  const turn = {
+    conversation: row.id,
+    id: input.id,
+    tenant: row.tenant,
+    parent: parent?.id ?? null,
+    depth: (parent?.depth ?? 0) + 1,
+    role: input.role,
+    status: 'completed' as const,
+    run: null,
+    answers: input.role === 'assistant' && parent?.role === 'user' ? parent.id : null,
+    external_id: input.externalId,
+    created_at: now,
+    updated_at: now,
+  };
+  return addTurn(sql, turn, input.items);
+}
+
+/** Where a new answer stands among the open ones. */
+interface Place {
+  /** Nothing is before it: it starts at once. */
+  free: boolean;
+  /** What is to be stopped for it. */
+  interrupts: string[];
+}
+
+async function findPlace(sql: Sql, conversation: string, onBusy: OnBusy): Promise<Place> {
+  const open = await openAnswers(sql, conversation);
+  if (open.length > 0 && onBusy === 'reject') {
+    throw new ServiceError(
+      'conflict',
+      'An answer is being written in this conversation. Wait for its end or stop it, or send on_busy "queue" or "interrupt".',
+    );
+  }
+  return { free: open.length === 0, interrupts: onBusy === 'interrupt' ? open.map((run) => run.id) : [] };
+}
+
+async function addAnswer(
+  sql: Sql,
+  row: ConversationRow,
+  made: {
+    wanted: NewAnswer;
+    parent: { id: string; depth: number } | null;
+    answers: string;
+    place: Place;
+    now: number;
+  },
+): Promise<{ answer: Turn; run: Run }> {
+  const { wanted, parent, answers, place, now } = made;
+  const turn = {
+    conversation: row.id,
+    id: wanted.turn,
+    tenant: row.tenant,
+    parent: parent?.id ?? null,
+    depth: (parent?.depth ?? 0) + 1,
+    role: 'assistant' as const,
+    status: place.free ? ('in_progress' as const) : ('queued' as const),
+    run: wanted.run,
+    answers,
+    external_id: null,
+    created_at: now,
+    updated_at: now,
+  };
+  const answer = await addTurn(sql, turn, []);
+  return { answer, run: await addAnswerRun(sql, row, wanted, answers, place, now) };
+}
+
+async function addAnswerRun(
+  sql: Sql,
+  row: ConversationRow,
+  wanted: NewAnswer,
+  answers: string,
+  place: Place,
+  now: number,
+): Promise<Run> {
+  const { run: id, turn } = wanted;
+  const request = { ...wanted.request, assistant: wanted.request.assistant ?? row.assistant };
+  const status = place.free ? 'started' : 'queued';
+  const run = await addRun(sql, { id, conversation: row, turn, answers, kind: 'answer', status, request, now });
+  if (place.free) await addChange(sql, row, 'run-started', id, now);
+  return run;
+}
+
+async function moveHead(sql: Sql, row: ConversationRow, head: Turn, now: number): Promise<ConversationRow> {
+  await sql.run(updateHead, { id: row.id, head: head.id, depth: head.depth, now });
+  return { ...row, head: head.id, head_depth: head.depth, updated_at: now, active_at: now };
+}
+
+/** The user turn that is to be answered, and its conversation. */
+async function findQuestion(sql: Sql, unit: AnswerTurn): Promise<{ row: ConversationRow; input: Turn }> {
+  const { owner, target } = unit;
+  if ('turn' in target) {
+    const found = await findTurn(sql, owner, target.turn);
+    const row = found === null ? undefined : await findInner(sql, found.conversation.id);
+    if (found === null || row === undefined) throw notFound('Message');
+    if (found.turn.role !== 'user') {
+      throw new ServiceError('conflict', 'Only a message of a person can be answered, and this one is not.');
+    }
+    return { row, input: found.turn };
+  }
+  const row = await requireOwned(sql, owner, target.conversation);
+  const newest =
+    row.head === null ? undefined : await sql.first(selectNewestUserTurn, { conversation: row.id, head: row.head });
+  const input = newest === undefined ? null : await loadTurn(sql, newest.id);
+  if (input === null) {
+    throw new ServiceError('conflict', 'There is no message of a person to answer. Add one first.');
+  }
+  return { row, input };
+}

@@ -1,0 +1,5 @@
+/** The changes of the tables in their order. The version of a database is how many of them it has had. */
+
+import { first } from './0001-first.ts';
+
+export const migrations: readonly string[] = [first];

@@ -1,0 +1,240 @@
+/** Runs: accepted, started, ended, one after the other within a conversation. */
+
+import type { Owner } from '#core/principal.ts';
+import type { EndStatus, Run, RunKind, RunRequest } from '#core/run.ts';
+import type { TurnStatus } from '#core/turn.ts';
+import type { FinishRun } from '#ports/store.ts';
+import { addChange } from './changes.ts';
+import { findInner, type OwnerValues, ownerValues } from './conversation-rows.ts';
+import { appendBatch, endLog } from './logs.ts';
+import type { Sql } from './sql.ts';
+import { db, type Row } from './tables.ts';
+import { giveRun, writeTurn } from './turns.ts';
+
+/** What a run leaves of its turn. */
+const turnStatus: Record<EndStatus, TurnStatus> = {
+  completed: 'completed',
+  incomplete: 'incomplete',
+  cancelled: 'incomplete',
+  failed: 'failed',
+};
+
+const insertRun = (p: Omit<Row<'runs'>, 'sequence'>) =>
+  db.insertInto('runs').values({
+    id: p.id,
+    tenant: p.tenant,
+    user: p.user,
+    conversation: p.conversation,
+    turn: p.turn,
+    answers: p.answers,
+    kind: p.kind,
+    status: p.status,
+    request: p.request,
+    model: p.model,
+    attempts: p.attempts,
+    usage: p.usage,
+    finish: p.finish,
+    error: p.error,
+    last_event: p.last_event,
+    created_at: p.created_at,
+    started_at: p.started_at,
+    ended_at: p.ended_at,
+  });
+
+const selectRun = (p: { id: string }) => db.selectFrom('runs').selectAll().where('id', '=', p.id);
+
+const ownedRuns = (p: OwnerValues) =>
+  db
+    .selectFrom('runs as r')
+    .innerJoin('users as u', (join) => join.onRef('u.tenant', '=', 'r.tenant').onRef('u.id', '=', 'r.user'))
+    .selectAll('r')
+    .where('r.tenant', '=', p.tenant)
+    .where((eb) =>
+      eb.or([
+        eb('r.user', '=', p.user),
+        eb.and([eb('u.keyless', '=', eb.lit(1)), eb(eb.val(p.findsKeyless), '=', eb.lit(1))]),
+      ]),
+    );
+
+const selectOwnedRun = (p: OwnerValues & { id: string }) => ownedRuns(p).where('r.id', '=', p.id);
+
+const selectRunOfTurn = (p: OwnerValues & { turn: string }) =>
+  ownedRuns(p).where('r.id', '=', (eb) => eb.selectFrom('turns as t').select('t.run').where('t.id', '=', p.turn));
+
+const selectAllOpen = (_: object) =>
+  db.selectFrom('runs').selectAll().where('ended_at', 'is', null).orderBy('sequence');
+
+const selectOpenAnswers = (p: { conversation: string }) =>
+  db
+    .selectFrom('runs')
+    .selectAll()
+    .where('conversation', '=', p.conversation)
+    .where('ended_at', 'is', null)
+    .where('kind', '=', 'answer')
+    .orderBy('sequence');
+
+const selectFirstOpenAnswer = (p: { conversation: string }) => selectOpenAnswers(p).limit(1);
+
+const updateStarted = (p: { sequence: number; now: number }) =>
+  db.updateTable('runs').set({ status: 'started', started_at: p.now }).where('sequence', '=', p.sequence);
+
+const updateEnded = (
+  p: Pick<Row<'runs'>, 'sequence' | 'status' | 'model' | 'attempts' | 'usage' | 'finish' | 'error' | 'last_event'> & {
+    now: number;
+  },
+) =>
+  db
+    .updateTable('runs')
+    .set({
+      status: p.status,
+      model: p.model,
+      attempts: p.attempts,
+      usage: p.usage,
+      finish: p.finish,
+      error: p.error,
+      last_event: p.last_event,
+      ended_at: p.now,
+    })
+    .where('sequence', '=', p.sequence);
+
+const updateActivity = (p: { id: string; now: number }) =>
+  db.updateTable('conversations').set({ updated_at: p.now, active_at: p.now }).where('id', '=', p.id);
+
+/** A new run, `started` or `queued`. */
+export async function addRun(
+  sql: Sql,
+  wanted: {
+    id: string;
+    conversation: { id: string; tenant: string; user: string };
+    turn: string | null;
+    answers: string | null;
+    kind: RunKind;
+    status: 'queued' | 'started';
+    request: RunRequest;
+    now: number;
+  },
+): Promise<Run> {
+  const { id, conversation, turn, answers, kind, status, request, now } = wanted;
+  const row = {
+    id,
+    tenant: conversation.tenant,
+    user: conversation.user,
+    conversation: conversation.id,
+    turn,
+    answers,
+    kind,
+    status,
+    request: JSON.stringify(request),
+    model: null,
+    attempts: '[]',
+    usage: null,
+    finish: null,
+    error: null,
+    last_event: 0,
+    created_at: now,
+    started_at: status === 'started' ? now : null,
+    ended_at: null,
+  };
+  await sql.run(insertRun, row);
+  return toRun(row);
+}
+
+/** The open answer runs of a conversation in the order of acceptance. */
+export async function openAnswers(sql: Sql, conversation: string): Promise<Row<'runs'>[]> {
+  return sql.all(selectOpenAnswers, { conversation });
+}
+
+/** A run that is known to be the owner's. */
+export async function loadRun(sql: Sql, id: string): Promise<Run | null> {
+  const row = await sql.first(selectRun, { id });
+  return row === undefined ? null : toRun(row);
+}
+
+export async function findRun(sql: Sql, owner: Owner, id: string): Promise<Run | null> {
+  const row = await sql.first(selectOwnedRun, { ...ownerValues(owner), id });
+  return row === undefined ? null : toRun(row);
+}
+
+export async function findRunOfTurn(sql: Sql, owner: Owner, turn: string): Promise<Run | null> {
+  const row = await sql.first(selectRunOfTurn, { ...ownerValues(owner), turn });
+  return row === undefined ? null : toRun(row);
+}
+
+export async function openRuns(sql: Sql): Promise<Run[]> {
+  return (await sql.all(selectAllOpen, {})).map(toRun);
+}
+
+export async function startTitleRun(
+  sql: Sql,
+  unit: { conversation: string; run: string; request: RunRequest; now: number },
+): Promise<boolean> {
+  const conversation = await findInner(sql, unit.conversation);
+  if (conversation === undefined) return false;
+  const { run: id, request, now } = unit;
+  await addRun(sql, { id, conversation, turn: null, answers: null, kind: 'title', status: 'started', request, now });
+  return true;
+}
+
+export async function finishRun(sql: Sql, unit: FinishRun): Promise<{ next: Run | null }> {
+  const { end, items, now } = unit;
+  const run = await sql.first(selectRun, { id: unit.run });
+  if (run === undefined || run.ended_at !== null) return { next: null };
+  if (unit.tail !== null) await appendBatch(sql, unit.tail);
+  await endLog(sql, run.sequence, now);
+  await sql.run(updateEnded, {
+    sequence: run.sequence,
+    status: end.status,
+    model: unit.model,
+    attempts: JSON.stringify(unit.attempts),
+    usage: end.usage === null ? null : JSON.stringify(end.usage),
+    finish: end.finish,
+    error: end.error === null ? null : JSON.stringify(end.error),
+    last_event: unit.lastEvent,
+    now,
+  });
+  if (run.turn !== null) {
+    await writeTurn(sql, { tenant: run.tenant, turn: run.turn, status: turnStatus[end.status], items, now });
+  }
+  if (run.kind !== 'answer' || run.conversation === null) return { next: null };
+  await sql.run(updateActivity, { id: run.conversation, now });
+  const conversation = await findInner(sql, run.conversation);
+  if (conversation !== undefined) await addChange(sql, conversation, 'run-ended', run.id, now);
+  return { next: await startNextRun(sql, { conversation: run.conversation, now }) };
+}
+
+export async function startNextRun(
+  sql: Sql,
+  { conversation, now }: { conversation: string; now: number },
+): Promise<Run | null> {
+  // Runs start in the order of acceptance, so a started one is always the first that is open.
+  const run = await sql.first(selectFirstOpenAnswer, { conversation });
+  if (run === undefined || run.status !== 'queued') return null;
+  await sql.run(updateStarted, { sequence: run.sequence, now });
+  if (run.turn !== null) await giveRun(sql, run.turn, run.id, 'in_progress', now);
+  const row = await findInner(sql, conversation);
+  if (row !== undefined) await addChange(sql, row, 'run-started', run.id, now);
+  return toRun({ ...run, status: 'started', started_at: now });
+}
+
+export function toRun(row: Omit<Row<'runs'>, 'sequence'>): Run {
+  return {
+    id: row.id,
+    tenant: row.tenant,
+    user: row.user,
+    conversation: row.conversation,
+    turn: row.turn,
+    answers: row.answers,
+    kind: row.kind,
+    status: row.status,
+    request: JSON.parse(row.request),
+    model: row.model,
+    attempts: JSON.parse(row.attempts),
+    usage: row.usage === null ? null : JSON.parse(row.usage),
+    finish: row.finish,
+    error: row.error === null ? null : JSON.parse(row.error),
+    lastEvent: row.last_event,
+    createdAt: row.created_at,
+    startedAt: row.started_at,
+    endedAt: row.ended_at,
+  };
+}

@@ -1,0 +1,132 @@
+/**
+ * The writer thread: it alone has a connection that writes. What came while it was committing is its next group: one
+ * transaction, a savepoint for each unit, one fsync, and only then one message with all the answers.
+ */
+
+import { DatabaseSync } from 'node:sqlite';
+import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { type ErrorCode, type ErrorDetails, ServiceError } from '#core/errors.ts';
+import { SQLITE, sqliteCode } from './sqlite-files.ts';
+import { openSql } from './sqlite-sql.ts';
+import { units } from './units.ts';
+
+/** A unit by its number, its name and what it is given; `ping` answers once the thread gets to it. */
+export type Call = [number: number, name: keyof typeof units | 'ping' | 'close', unit: unknown];
+
+/** The answer to a call: what the unit gave, or how it failed. */
+export type Answer = [number: number, value: unknown, failure: Failure | null];
+
+/** An error as it crosses the thread; without a code it is one nobody foresaw. */
+export interface Failure {
+  code: ErrorCode | null;
+  message: string;
+  details: ErrorDetails;
+}
+
+/** The WAL is copied into the database once it has this many pages (16 MiB), and cut to that size. */
+const CHECKPOINT_PAGES = 4096;
+const PAGE_BYTES = 4096;
+/** Pages given back to the file system after each step of a sweep. */
+const VACUUM_PAGES = 256;
+/** How long another process (`./parlance keys`) may hold the database. */
+const BUSY_MS = 10_000;
+
+if (parentPort !== null) serve(parentPort, openWriter(workerData.path));
+
+function openWriter(path: string): DatabaseSync {
+  const database = new DatabaseSync(path, { timeout: BUSY_MS, enableForeignKeyConstraints: true });
+  database.exec('pragma synchronous = full');
+  database.exec('pragma secure_delete = on');
+  database.exec('pragma cache_size = -16384');
+  // Done here instead, after the answers are out.
+  database.exec('pragma wal_autocheckpoint = 0');
+  database.exec(`pragma journal_size_limit = ${CHECKPOINT_PAGES * PAGE_BYTES}`);
+  return database;
+}
+
+function serve(port: MessagePort, database: DatabaseSync): void {
+  const run = openGroup(database);
+  port.on('message', async (first: Call[]) => {
+    const calls = first;
+    for (let more = receiveMessageOnPort(port); more !== undefined; more = receiveMessageOnPort(port)) {
+      calls.push(...(more.message as Call[]));
+    }
+    const answers = await run(calls);
+    port.postMessage(answers);
+    if (calls.some(([, name]) => name === 'close')) {
+      database.close();
+      port.close();
+      return;
+    }
+    tidy(database, calls);
+  });
+}
+
+/** Runs a group of calls in one transaction and gives their answers, which are true once it returns. */
+function openGroup(database: DatabaseSync): (calls: readonly Call[]) => Promise<Answer[]> {
+  const sql = openSql(database);
+  const begin = database.prepare('begin immediate');
+  const commit = database.prepare('commit');
+  const savepoint = database.prepare('savepoint unit');
+  const release = database.prepare('release unit');
+  const undo = database.prepare('rollback to unit');
+
+  async function runUnit([number, name, unit]: Call): Promise<Answer> {
+    if (name === 'ping' || name === 'close') return [number, null, null];
+    savepoint.run();
+    try {
+      const value = await units[name](sql, unit as never);
+      release.run();
+      return [number, value, null];
+    } catch (error) {
+      // A full disk, or a broken one, takes the whole group with it.
+      if (!database.isTransaction || isLost(error)) throw error;
+      undo.run();
+      release.run();
+      return [number, null, toFailure(error)];
+    }
+  }
+
+  return async (calls) => {
+    try {
+      begin.run();
+      const answers: Answer[] = [];
+      for (const call of calls) answers.push(await runUnit(call));
+      commit.run();
+      return answers;
+    } catch (error) {
+      if (database.isTransaction) database.exec('rollback');
+      const failure = toFailure(error);
+      return calls.map(([number]) => [number, null, failure]);
+    }
+  };
+}
+
+/** Copies the WAL back when it has grown, and gives up free pages after a sweep. Neither is needed for any answer. */
+function tidy(database: DatabaseSync, calls: readonly Call[]): void {
+  try {
+    const swept = calls.some(([, name]) => name === 'sweep');
+    if (swept) database.exec(`pragma incremental_vacuum(${VACUUM_PAGES})`);
+    const wal = database.prepare('pragma wal_checkpoint(noop)').get() as { log: number; checkpointed: number };
+    if (swept || wal.log - wal.checkpointed >= CHECKPOINT_PAGES) database.exec('pragma wal_checkpoint(passive)');
+  } catch {
+    // On a full disk, or while another process has the database: the next group tries again.
+  }
+}
+
+function isLost(error: unknown): boolean {
+  const code = sqliteCode(error);
+  return code === SQLITE.FULL || code === SQLITE.IOERR;
+}
+
+function toFailure(error: unknown): Failure {
+  if (error instanceof ServiceError) return { code: error.code, message: error.message, details: error.details };
+  if (isLost(error)) {
+    return {
+      code: 'storage_full',
+      message: 'The disk of the server is full, so nothing can be stored. Free some space and send the request again.',
+      details: {},
+    };
+  }
+  return { code: null, message: error instanceof Error ? error.message : String(error), details: {} };
+}

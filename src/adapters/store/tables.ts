@@ -1,0 +1,209 @@
+/**
+ * The tables as Kysely sees them, the same on every database. Flags are 0 or 1, times Unix milliseconds, JSON is text.
+ * Every table carries the tenant. What each database makes of them is in `migrations/`.
+ */
+
+import {
+  DummyDriver,
+  type Generated,
+  Kysely,
+  type Selectable,
+  SqliteAdapter,
+  SqliteIntrospector,
+  SqliteQueryCompiler,
+} from 'kysely';
+import type { RunKind, RunStatus } from '#core/run.ts';
+import type { Item, Role, TurnStatus } from '#core/turn.ts';
+
+export type Flag = 0 | 1;
+
+interface TenantsTable {
+  id: string;
+  /** The number its next listed conversation gets; never given twice. */
+  next_number: number;
+}
+
+interface UsersTable {
+  tenant: string;
+  id: string;
+  keyless: Flag;
+  created_at: number;
+  /** May name a conversation that is gone: then none is active. */
+  active_conversation: string | null;
+  /** The number of the newest change in the user's feed. */
+  last_change: number;
+}
+
+interface ApiKeysTable {
+  id: string;
+  tenant: string;
+  user: string;
+  digest: string;
+  kind: 'user' | 'service';
+  name: string | null;
+  hint: string;
+  scopes: string;
+  rates: string | null;
+  created_at: number;
+  expires_at: number | null;
+  revoked_at: number | null;
+}
+
+interface ConversationsTable {
+  id: string;
+  tenant: string;
+  user: string;
+  number: number | null;
+  title: string | null;
+  assistant: string;
+  listed: Flag;
+  archived: Flag;
+  head: string | null;
+  /** The depth of the head's turn; 0 while empty. */
+  head_depth: number;
+  external_id: string | null;
+  created_at: number;
+  updated_at: number;
+  active_at: number;
+  metadata: string;
+}
+
+interface TurnsTable {
+  conversation: string;
+  id: string;
+  tenant: string;
+  parent: string | null;
+  depth: number;
+  role: Role;
+  status: TurnStatus;
+  run: string | null;
+  answers: string | null;
+  external_id: string | null;
+  /** `estimateTokens` of its items. */
+  tokens: number;
+  created_at: number;
+  updated_at: number;
+}
+
+interface ItemsTable {
+  row: Generated<number>;
+  tenant: string;
+  turn: string;
+  /** Within the turn, from 0. */
+  position: number;
+  id: string;
+  type: Item['type'];
+  /** The item as JSON. */
+  body: string;
+}
+
+interface RunsTable {
+  /** The order of acceptance; never given twice. */
+  sequence: Generated<number>;
+  id: string;
+  tenant: string;
+  user: string;
+  conversation: string | null;
+  turn: string | null;
+  answers: string | null;
+  kind: RunKind;
+  status: RunStatus;
+  request: string;
+  model: string | null;
+  attempts: string;
+  usage: string | null;
+  finish: 'stop' | 'length' | 'tool_calls' | 'content_filter' | null;
+  error: string | null;
+  last_event: number;
+  created_at: number;
+  started_at: number | null;
+  /** Null while the run is open. */
+  ended_at: number | null;
+}
+
+/** Where the log of a run ends. */
+interface RunLogsTable {
+  run: number;
+  tenant: string;
+  /** The newest row of the run's log in `run_events`. */
+  newest: number;
+  /** When the run ended; null while it is open. */
+  ended_at: number | null;
+}
+
+/**
+ * The logs of all runs, one behind the other in the order of writing, each row with the one before it of the same run:
+ * a flush touches a few pages, however many runs it has (docs/decisions: the run log is a chain).
+ */
+interface RunEventsTable {
+  row: Generated<number>;
+  tenant: string;
+  run: number;
+  previous: number | null;
+  first: number;
+  last: number;
+  /** Of `packEvents`. */
+  payload: string;
+}
+
+interface IdempotencyTable {
+  tenant: string;
+  user: string;
+  key: string;
+  command: string;
+  /** The conversation the command wrote to; null for none, or where the command deleted it. */
+  conversation: string | null;
+  /** Of an accepted message: its turns and its newest run. */
+  input: string | null;
+  answer: string | null;
+  run: string | null;
+  /** The outcome of any other unit, as JSON. */
+  result: string | null;
+  /** The conversation was deleted since, by another call. */
+  gone: Flag;
+  created_at: number;
+}
+
+export type ChangeType =
+  | 'conversation-created'
+  | 'conversation-renamed'
+  | 'conversation-archived'
+  | 'conversation-deleted'
+  | 'run-started'
+  | 'run-ended';
+
+interface ChangesTable {
+  tenant: string;
+  user: string;
+  number: number;
+  type: ChangeType;
+  conversation: string;
+  run: string | null;
+  created_at: number;
+}
+
+export interface Tables {
+  tenants: TenantsTable;
+  users: UsersTable;
+  api_keys: ApiKeysTable;
+  conversations: ConversationsTable;
+  turns: TurnsTable;
+  items: ItemsTable;
+  runs: RunsTable;
+  run_logs: RunLogsTable;
+  run_events: RunEventsTable;
+  idempotency: IdempotencyTable;
+  changes: ChangesTable;
+}
+
+export type Row<T extends keyof Tables> = Selectable<Tables[T]>;
+
+/** Builds queries and runs none: an adapter compiles them for its database (see `Sql`). */
+export const db = new Kysely<Tables>({
+  dialect: {
+    createAdapter: () => new SqliteAdapter(),
+    createDriver: () => new DummyDriver(),
+    createIntrospector: (kysely) => new SqliteIntrospector(kysely),
+    createQueryCompiler: () => new SqliteQueryCompiler(),
+  },
+});

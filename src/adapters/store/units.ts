@@ -1,0 +1,53 @@
+/** The store's units and reads by name: one SQL for every database. An adapter runs them, each unit in a transaction. */
+
+import {
+  createConversation,
+  deleteConversation,
+  deleteConversations,
+  findConversation,
+  listConversations,
+  nameConversation,
+  updateConversation,
+} from './conversations.ts';
+import { appendEvents, readEvents } from './logs.ts';
+import { acceptMessage, answerTurn } from './messages.ts';
+import { findRun, findRunOfTurn, finishRun, openRuns, startNextRun, startTitleRun } from './runs.ts';
+import { sweep } from './sweep.ts';
+import { findTurn, readContext, readPath } from './turns.ts';
+import { createKey, createUser, findKey, findKeyById, listKeys, listUsers, revokeKey } from './users.ts';
+
+/** They write. */
+export const units = {
+  acceptMessage,
+  answerTurn,
+  appendEvents,
+  createConversation,
+  createKey,
+  createUser,
+  deleteConversation,
+  deleteConversations,
+  finishRun,
+  nameConversation,
+  revokeKey,
+  startNextRun,
+  startTitleRun,
+  sweep,
+  updateConversation,
+};
+
+/** They do not. */
+export const reads = {
+  findConversation,
+  findKey,
+  findKeyById,
+  findRun,
+  findRunOfTurn,
+  findTurn,
+  listConversations,
+  listKeys,
+  listUsers,
+  openRuns,
+  readContext,
+  readEvents,
+  readPath,
+};
