@@ -150,13 +150,14 @@ function npmCi(nodePath, folder, ...flags) {
     '--ignore-scripts',
   ];
   const patience = ['--fetch-retries=3', '--fetch-retry-mintimeout=1000', '--fetch-retry-maxtimeout=8000'];
-  const args = [npmCli(), 'ci', '--prefix', folder, ...quiet, ...patience, ...flags];
-  const path = dirname(nodePath) + delimiter + process.env.PATH;
-  return run(nodePath, args, {
-    cwd: folder,
-    stdio: ['ignore', 'ignore', 'inherit'],
-    env: { ...process.env, PATH: path },
-  });
+  const env = {
+    // npm looks for the machine's settings (registry, certificates) beside the Node that runs it: let it be the machine's own.
+    PREFIX: dirname(process.platform === 'win32' ? process.execPath : dirname(process.execPath)),
+    ...process.env,
+    PATH: dirname(nodePath) + delimiter + process.env.PATH,
+  };
+  const args = [npmCli(), 'ci', ...quiet, ...patience, ...flags];
+  return run(nodePath, args, { cwd: folder, stdio: ['ignore', 'ignore', 'inherit'], env });
 }
 
 /** npm's script: of the npm that started us, of the one in PATH, or of the one that came with the running Node. */
