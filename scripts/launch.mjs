@@ -90,7 +90,13 @@ function run(node, args, { ipc = false, limit }) {
   const watch = setInterval(() => {
     if (asked === 0 && (process.ppid !== startedBy[0] || !startedBy.every(isAlive))) end();
   }, 250);
-  const timer = limit && setTimeout(end, limit);
+  const outOfTime = () => {
+    console.error(
+      `Not done after ${limit / MINUTE} minutes: ending it. A test file that never ends leaves something open.`,
+    );
+    end();
+  };
+  const timer = limit && setTimeout(outOfTime, limit);
 
   return new Promise((resolve) => {
     child.on('error', () => resolve({ code: 1, ended: false }));
