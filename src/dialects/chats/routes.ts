@@ -3,6 +3,7 @@
 import type { Conversation } from '#core/conversation.ts';
 import { formatCursor } from '#core/page.ts';
 import type { Principal } from '#core/principal.ts';
+import { nextLink } from '#http/link.ts';
 import { type Answer, type Call, type Dialect, type Reply, type Route, route } from '#http/route.ts';
 import { lastEventOf } from '#service/follow-run.ts';
 import type { Services } from '#service/services.ts';
@@ -128,7 +129,7 @@ function routes({ conversations, messages, runs }: Services): Route[] {
       answers: [answer(200, 'The entries', schema.entry.array(), [ENTRY])],
       async handle({ principal, params, query }) {
         const { turns, before } = await conversations.history(principal, params.id, query);
-        const link = before && nextLink(`/chats/${params.id}/conversations`, { ...query, before: String(before) });
+        const link = before && nextLink(`/chats/${params.id}/conversations`, { ...query, before });
         const body = turns.map(toEntry).filter((entry) => entry !== null);
         return { status: 200, body, ...(link && { headers: { link } }) };
       },
@@ -201,12 +202,4 @@ function ok(conversation: Conversation): Reply {
 
 function answer(status: number, description: string, body: Answer['schema'], example: unknown): Answer {
   return { status, description, ...(body && { schema: body }), example };
-}
-
-/** `Link: <…>; rel="next"` (RFC 8288), with the query that leads on. */
-function nextLink(path: string, query: Record<string, unknown>): string {
-  const parameters = new URLSearchParams(
-    Object.entries(query).map(([name, value]): [string, string] => [name, String(value)]),
-  );
-  return `<${path}?${parameters}>; rel="next"`;
 }
