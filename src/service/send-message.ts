@@ -171,8 +171,11 @@ export function wholeAnswer(result: RunResult): RunResult {
 
 function checkText(text: string): void {
   if (text === '') throw invalid('The message must not be empty.', 'message');
+  if (!fitsMessage(text)) throw invalid(`The message is over ${MAX_MESSAGE_BYTES} bytes.`, 'message');
+}
+
+/** Whether a text is at most 1 MiB of UTF-8: for dialects that call it by another name than `message`. */
+export function fitsMessage(text: string): boolean {
   // A UTF-16 unit is at most three bytes of UTF-8.
-  if (text.length * 3 > MAX_MESSAGE_BYTES && new TextEncoder().encode(text).length > MAX_MESSAGE_BYTES) {
-    throw invalid(`The message is over ${MAX_MESSAGE_BYTES} bytes.`, 'message');
-  }
+  return text.length * 3 <= MAX_MESSAGE_BYTES || new TextEncoder().encode(text).length <= MAX_MESSAGE_BYTES;
 }
