@@ -148,6 +148,7 @@ export interface SocketRoute<P extends z.ZodType = z.ZodType, Q extends z.ZodTyp
 export interface SocketOut {
   /** False when the reader is behind: nothing more may be sent until `resume` is called. */
   send(text: string): boolean;
+  /** Closes it; `stop` of its source follows. */
   close(code: number, reason: string): void;
   /** Counts one frame as one request; throws `rate_limited`. */
   admit(): void;

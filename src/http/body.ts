@@ -1,0 +1,196 @@
+/** Bodies: read within a limit, then decoded. An empty body is no body, whatever its `Content-Type`. */
+
+import { isUtf8 } from 'node:buffer';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { ServiceError } from '#core/errors.ts';
+import { parseJson } from './json.ts';
+
+export type BodyType = 'json' | 'form' | 'multipart';
+
+export interface BodyRules {
+  types: readonly BodyType[];
+  /** Bytes. */
+  limit: number;
+  /** See `HttpRoute.repairJson`. */
+  repairJson: ((text: string) => string) | undefined;
+}
+
+/** Most fields of a form. */
+const MAX_FIELDS = 100;
+/** How much of a body that nobody wants is read and thrown away, so that its sender sees the answer. Bytes. */
+const LINGER = 1024 * 1024;
+const JSON_ONLY: readonly BodyType[] = ['json'];
+const NOTHING = Buffer.alloc(0);
+
+/** What a route takes. */
+export function bodyRules(
+  route: { bodyTypes?: readonly BodyType[]; repairJson?(text: string): string },
+  limit: number,
+): BodyRules {
+  return { types: route.bodyTypes ?? JSON_ONLY, limit, repairJson: route.repairJson?.bind(route) };
+}
+
+/**
+ * Reads and decodes the body of a request; undefined without one. Throws `body_too_large` (by its `Content-Length`
+ * before a byte is read, else while reading), `unsupported_media_type`, `invalid_request`, and `SenderGone` where the
+ * connection closed first.
+ */
+export async function readBody(req: IncomingMessage, res: ServerResponse, rules: BodyRules): Promise<unknown> {
+  const { headers } = req;
+  const length = Number(headers['content-length'] ?? 0);
+  if (headers['transfer-encoding'] === undefined && length === 0) return undefined;
+  if (length > rules.limit) throw tooLarge(rules.limit);
+  const type = headers['content-type'] ?? '';
+  const as = bodyType(type, headers['content-encoding'], rules.types);
+  // A chunked body may still turn out to be empty, so its type is not refused before its first byte.
+  if (length > 0 && as instanceof ServiceError) throw as;
+  if (headers.expect !== undefined) res.writeContinue();
+  const bytes = await collect(req, rules.limit, as instanceof ServiceError ? as : null);
+  if (bytes.length === 0 || as instanceof ServiceError) return undefined;
+  if (!isUtf8(bytes)) throw new ServiceError('invalid_request', 'The body is not valid UTF-8.');
+  if (as !== 'json') return readForm(bytes, as, type);
+  const text = bytes.toString('utf8');
+  return parseJson(rules.repairJson === undefined ? text : rules.repairJson(text));
+}
+
+/** The connection closed before the body was complete: there is nobody to answer. */
+export class SenderGone extends Error {}
+
+/** Throws away what is left of a body, a bounded part of it: past that the connection is closed. */
+export function discardBody(req: IncomingMessage): void {
+  if (req.complete || req.destroyed) return;
+  let left = LINGER;
+  req.on('data', (chunk: Buffer) => {
+    left -= chunk.length;
+    if (left < 0) req.socket.destroy();
+  });
+  req.on('error', () => {});
+}
+
+/** The kind of body a `Content-Type` names, or why the route does not take it. */
+function bodyType(type: string, encoding: string | undefined, types: readonly BodyType[]): BodyType | ServiceError {
+  if (encoding !== undefined && encoding !== '' && encoding.toLowerCase() !== 'identity') {
+    return new ServiceError('unsupported_media_type', 'Send the body as it is, without a Content-Encoding.');
+  }
+  const media = (type.split(';', 1)[0] ?? '').trim().toLowerCase();
+  const kind = MEDIA.get(media) ?? (/^application\/[\w.-]+\+json$/.test(media) ? 'json' : undefined);
+  if (kind === undefined || !types.includes(kind)) return unsupported(media, types);
+  const charset = /;\s*charset\s*=\s*"?([^";\s]*)/i.exec(type)?.[1]?.toLowerCase();
+  if (charset !== undefined && !CHARSETS.has(charset)) {
+    return new ServiceError('unsupported_media_type', 'Send the body as UTF-8.');
+  }
+  return kind;
+}
+
+const MEDIA = new Map<string, BodyType>([
+  ['application/json', 'json'],
+  ['application/x-www-form-urlencoded', 'form'],
+  ['multipart/form-data', 'multipart'],
+]);
+const CHARSETS = new Set(['utf-8', 'utf8', 'us-ascii', 'ascii']);
+
+function unsupported(media: string, types: readonly BodyType[]): ServiceError {
+  const got =
+    media === '' ? 'The body has no Content-Type.' : `The Content-Type ${media.slice(0, 80)} is not supported here.`;
+  const forms = types.length > 1 ? ', or send a form' : '';
+  return new ServiceError(
+    'unsupported_media_type',
+    `${got} Send JSON with -H 'Content-Type: application/json'${forms}.`,
+    { param: 'content-type' },
+  );
+}
+
+/** `refuse` is thrown at the first byte. */
+function collect(req: IncomingMessage, limit: number, refuse: ServiceError | null): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    req.on('data', onData);
+    req.on('end', onEnd);
+    req.on('error', onGone);
+    req.on('close', onGone);
+
+    function onData(chunk: Buffer): void {
+      size += chunk.length;
+      if (refuse !== null) fail(refuse);
+      else if (size > limit) fail(tooLarge(limit));
+      else chunks.push(chunk);
+    }
+    function onEnd(): void {
+      done();
+      resolve(chunks.length === 1 ? (chunks[0] ?? NOTHING) : Buffer.concat(chunks, size));
+    }
+    function onGone(): void {
+      fail(new SenderGone());
+    }
+    function fail(error: Error): void {
+      done();
+      reject(error);
+    }
+    function done(): void {
+      req.off('data', onData);
+      req.off('end', onEnd);
+      req.off('error', onGone);
+      req.off('close', onGone);
+    }
+  });
+}
+
+/** A form as an object of texts. Node's own parser reads it; the body is whole and bounded by now. */
+async function readForm(bytes: Buffer, as: 'form' | 'multipart', type: string): Promise<Record<string, string>> {
+  if (as === 'form' && bytes[0] === 0x7b) {
+    throw new ServiceError(
+      'invalid_request',
+      "The body looks like JSON but was sent as a form. Send it with -H 'Content-Type: application/json'.",
+      { param: 'content-type' },
+    );
+  }
+  const fields = as === 'form' ? new URLSearchParams(bytes.toString('utf8')) : await readMultipart(bytes, type);
+  const form: Record<string, string> = Object.create(null);
+  let count = 0;
+  for (const [name, value] of fields) {
+    if (++count > MAX_FIELDS) throw new ServiceError('invalid_request', `The form has more than ${MAX_FIELDS} fields.`);
+    if (typeof value !== 'string') throw field(name, 'This field may not be a file.');
+    if (Object.hasOwn(form, name)) throw field(name, 'This field is given more than once.');
+    checkText(name);
+    checkText(value);
+    form[name] = value;
+  }
+  return form;
+}
+
+async function readMultipart(bytes: Buffer, type: string): Promise<FormData> {
+  const boundary = /;\s*boundary\s*=\s*"?([^";]+)/i.exec(type)?.[1];
+  const malformed = new ServiceError('invalid_request', 'The body is not a valid multipart form.');
+  if (boundary === undefined) throw malformed;
+  if (occurrences(bytes, `--${boundary}`) > MAX_FIELDS + 1) {
+    throw new ServiceError('invalid_request', `The form has more than ${MAX_FIELDS} fields.`);
+  }
+  try {
+    return await new Response(new Uint8Array(bytes), { headers: { 'content-type': type } }).formData();
+  } catch {
+    throw malformed;
+  }
+}
+
+/** How often `text` is in `bytes`, counted up to one past what a form may have. */
+function occurrences(bytes: Buffer, text: string): number {
+  let count = 0;
+  for (let at = bytes.indexOf(text); at !== -1 && count <= MAX_FIELDS + 1; at = bytes.indexOf(text, at + text.length))
+    count++;
+  return count;
+}
+
+/** Throws where a text holds U+0000 or half a surrogate pair. */
+export function checkText(text: string): void {
+  if (text.includes('\0')) throw new ServiceError('invalid_request', 'The character U+0000 is in no text allowed.');
+  if (!text.isWellFormed()) throw new ServiceError('invalid_request', 'Half a surrogate pair is no character.');
+}
+
+function field(name: string, sentence: string): ServiceError {
+  return new ServiceError('invalid_request', `${name}: ${sentence}`, { param: name, fields: { [name]: [sentence] } });
+}
+
+function tooLarge(limit: number): ServiceError {
+  return new ServiceError('body_too_large', `The body is larger than ${limit} bytes (PARLANCE_MAX_BODY).`);
+}

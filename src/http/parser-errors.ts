@@ -1,0 +1,60 @@
+/** Answers to what Node's HTTP parser refuses: there is no request then, only a socket and maybe the first bytes. */
+
+import type { Socket } from 'node:net';
+import { ServiceError } from '#core/errors.ts';
+import { MAX_TARGET } from './exchange.ts';
+import type { Dialect } from './route.ts';
+import { streaming } from './sse.ts';
+import { headersOf, writeRaw } from './write.ts';
+
+/** An error of the parser, with the packet it stumbled over. */
+interface ParserError extends Error {
+  code?: string | undefined;
+  rawPacket?: unknown;
+}
+
+/** Handles the `clientError` of an HTTP server: an answer in the shape of whoever claims the path, then the end. */
+export function answerParserError(
+  error: ParserError,
+  socket: Socket,
+  parts: { dialectOf(path: string): Dialect; requestId(): string },
+): void {
+  // A stream that has begun cannot be told anything, and a reset connection nobody.
+  if (error.code === 'ECONNRESET' || !socket.writable || streaming.has(socket)) {
+    socket.destroy();
+    return;
+  }
+  const target = /^[A-Z-]+ (\S*)/.exec(startOf(error.rawPacket))?.[1];
+  const { said, status } = explain(error, target ?? '');
+  const dialect = parts.dialectOf(target ?? reading.get(socket) ?? '');
+  const wire = dialect.error(said);
+  const headers = headersOf({ requestId: parts.requestId(), cors: null, admission: null });
+  socket.once('error', () => {});
+  writeRaw(socket, status ?? wire.status, headers, JSON.stringify(wire.body));
+  socket.destroySoon();
+}
+
+function startOf(packet: unknown): string {
+  return packet instanceof Uint8Array ? Buffer.from(packet.subarray(0, 2 * MAX_TARGET)).toString('latin1') : '';
+}
+
+/** Paths of requests whose body is being read, by socket: the parser's time limit names no request. */
+export const reading = new WeakMap<Socket, string>();
+
+/** `status` where the catalogue of errors has no code of its own. */
+function explain({ code }: ParserError, target: string): { said: ServiceError; status: number | null } {
+  switch (code) {
+    case 'HPE_HEADER_OVERFLOW':
+      if (target.length > MAX_TARGET) {
+        const message = `The request target is longer than ${MAX_TARGET} characters.`;
+        return { said: new ServiceError('invalid_request', message), status: 414 };
+      }
+      return { said: new ServiceError('headers_too_large', 'The request headers are too large.'), status: null };
+    case 'HPE_CHUNK_EXTENSIONS_OVERFLOW':
+      return { said: new ServiceError('body_too_large', 'The chunk extensions are too large.'), status: null };
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return { said: new ServiceError('invalid_request', 'The request took too long to arrive.'), status: 408 };
+    default:
+      return { said: new ServiceError('invalid_request', 'The request is not valid HTTP.'), status: null };
+  }
+}

@@ -1,0 +1,194 @@
+/** The HTTP server: registers every dialect's table with Fastify, listens, and closes without cutting anybody off. */
+
+import { randomBytes } from 'node:crypto';
+import { createServer as createHttpServer, type Server, type ServerOptions, ServerResponse } from 'node:http';
+import { type AddressInfo, createServer as createNetServer, type Server as NetServer, type Socket } from 'node:net';
+import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
+import { ServiceError } from '#core/errors.ts';
+import { type AccessOptions, accessRules } from './access.ts';
+import { createConnections } from './connections.ts';
+import { createExchanges, type Gate, type Log } from './exchange.ts';
+import { createMetrics, type MetricSources } from './metrics.ts';
+import { createOpenApi } from './openapi.ts';
+import { answerParserError } from './parser-errors.ts';
+import type { Dialect } from './route.ts';
+import { type Health, systemDialect } from './system.ts';
+import { claimsOf, registerRoutes } from './table.ts';
+import { asksForSocket, upgrades } from './websocket.ts';
+
+/** What the configuration says about HTTP. */
+export interface HttpOptions extends AccessOptions {
+  /** 0: any free one. */
+  port: number;
+  /** Proxies whose `X-Forwarded-For` tells the client's address, as addresses or networks; for logs only. */
+  trustedProxies: readonly string[];
+  /** Bytes. */
+  maxBody: number;
+}
+
+export interface HttpParts {
+  options: HttpOptions;
+  dialects: readonly Dialect[];
+  gate: Gate;
+  /** Whether an open stream of a key may go on. */
+  isLive(tenant: string, keyId: string): Promise<boolean>;
+  health(): Promise<Health>;
+  metrics: MetricSources;
+  /** SHA-256 as lower-case hex. */
+  digest(text: string): string;
+  clock: { monotonic(): number; after(ms: number, task: () => void): () => void };
+  log: Log;
+  version: string;
+}
+
+export interface HttpServer {
+  /** Starts listening; the addresses, as `http://…` without a path. Rejects with the system's error (`EADDRINUSE`). */
+  listen(): Promise<string[]>;
+  /**
+   * Takes nothing new, ends open streams and sockets, waits for other answers up to `graceMs` milliseconds, then cuts
+   * what is left.
+   */
+  close(graceMs: number): Promise<void>;
+}
+
+const MAX_HEAD = 16 * 1024;
+const MAX_CONNECTIONS = 20_000;
+/** Milliseconds, but for the size. A stream may take as long as it wants once its request is complete. */
+const LIMITS: ServerOptions = {
+  maxHeaderSize: MAX_HEAD,
+  headersTimeout: 10_000,
+  requestTimeout: 30_000,
+  keepAliveTimeout: 20_000,
+  connectionsCheckingInterval: 2_000,
+};
+/** Errors of a machine that has no such address, as one without IPv6. */
+const NO_ADDRESS = new Set(['EADDRNOTAVAIL', 'EAFNOSUPPORT']);
+/** A request id of the caller that is kept. */
+const REQUEST_ID = /^[\w.-]{1,64}$/;
+
+export async function createServer(parts: HttpParts): Promise<HttpServer> {
+  const { options, clock, log } = parts;
+  const connections = createConnections({ isLive: parts.isLive, after: clock.after });
+  const metrics = createMetrics({ sources: parts.metrics, connections: connections.count, monotonic: clock.monotonic });
+  const openapi = createOpenApi(() => dialects, { version: parts.version, publicUrl: options.publicUrl });
+  const system = systemDialect({ health: parts.health, metrics: metrics.text, openapi });
+  const dialects = [...parts.dialects, system];
+  const dialectOf = claimsOf(dialects, system);
+  const requestId = requestIds();
+  const exchanges = createExchanges({
+    gate: parts.gate,
+    rules: accessRules(options),
+    connections,
+    digest: parts.digest,
+    log,
+    monotonic: clock.monotonic,
+  });
+
+  const app = Fastify({
+    serverFactory: (handler) => createHttpServer(HTTP_OPTIONS, handler),
+    genReqId: (req) => requestId(req.headers['x-request-id']),
+    trustProxy: options.trustedProxies.length > 0 ? [...options.trustedProxies] : false,
+    exposeHeadRoutes: false,
+    return503OnClosing: false,
+    logger: false,
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_HEAD },
+    clientErrorHandler: (error, socket) => answerParserError(error, socket as Socket, { dialectOf, requestId }),
+    frameworkErrors: (_error, request, reply) => refuseUrl(request as FastifyRequest, reply as FastifyReply),
+  });
+  const unknown = registerRoutes(app, dialects, { exchanges, metrics, maxBody: options.maxBody });
+  app.setNotFoundHandler((request, reply) => {
+    void exchanges.refuse(unknown(dialectOf(request.raw.url ?? '')), request, reply);
+  });
+  const { server } = app;
+  server.maxConnections = MAX_CONNECTIONS;
+  // An upload that would be refused anyway is not asked for: `readBody` says to go on.
+  server.on('checkContinue', app.routing);
+  server.on('checkExpectation', app.routing);
+  server.on('upgrade', (req, socket, head) => {
+    const res = new ServerResponse(req);
+    res.shouldKeepAlive = false;
+    res.assignSocket(socket as Socket);
+    res.once('finish', () => socket.end());
+    socket.on('error', () => socket.destroy());
+    upgrades.set(req, { socket, head });
+    app.routing(req, res);
+  });
+  await app.ready();
+  /** Servers of the addresses but the first, which hand their connections on. */
+  const sides: NetServer[] = [];
+
+  return { listen, close };
+
+  /** A path that cannot be decoded is malformed, whoever asks. */
+  function refuseUrl(request: FastifyRequest, reply: FastifyReply): void {
+    const exchange = exchanges.begin(request, reply, unknown(dialectOf(request.raw.url ?? '')));
+    exchanges.fail(
+      exchange,
+      new ServiceError('invalid_request', 'The path is not a valid URL: check its percent-encoding.'),
+    );
+  }
+
+  async function listen(): Promise<string[]> {
+    const [first = '127.0.0.1', ...others] = options.listen;
+    await app.listen({ host: first, port: options.port });
+    const { port } = server.address() as AddressInfo;
+    const urls = [urlOf(first, port)];
+    for (const host of others) {
+      const side = await listenBeside(server, host, port);
+      if (side === null) continue;
+      sides.push(side);
+      urls.push(urlOf(host, port));
+    }
+    return urls;
+  }
+
+  async function close(graceMs: number): Promise<void> {
+    const closed = [app.close(), ...sides.map((side) => new Promise((resolve) => side.close(resolve)))];
+    connections.closeAll();
+    // Connections that were busy become idle, and nobody else closes them before their own time limit.
+    const idle = setInterval(() => server.closeIdleConnections(), 50);
+    const cancel = clock.after(graceMs, () => {
+      connections.destroyAll();
+      server.closeAllConnections();
+    });
+    await Promise.all(closed);
+    clearInterval(idle);
+    cancel();
+    metrics.close();
+  }
+}
+
+const HTTP_OPTIONS: ServerOptions = {
+  ...LIMITS,
+  // Checked by `enter`, so that the answer has the dialect's shape.
+  requireHostHeader: false,
+  shouldUpgradeCallback: asksForSocket,
+};
+
+/** A second address for the same server. Null where the machine has no such address. */
+async function listenBeside(server: Server, host: string, port: number): Promise<NetServer | null> {
+  const side = createNetServer({ allowHalfOpen: true, noDelay: true }, (socket) => server.emit('connection', socket));
+  side.maxConnections = MAX_CONNECTIONS;
+  try {
+    await new Promise<void>((resolve, reject) => {
+      side.once('error', reject);
+      side.listen({ host, port, ipv6Only: host.includes(':') }, resolve);
+    });
+    return side;
+  } catch (error) {
+    if (NO_ADDRESS.has((error as NodeJS.ErrnoException).code ?? '')) return null;
+    throw error;
+  }
+}
+
+function urlOf(host: string, port: number): string {
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+/** Ids for requests: the caller's own if it is sane, else one of ours, unique over restarts. */
+function requestIds(): (given?: string | string[]) => string {
+  const prefix = randomBytes(6).toString('hex');
+  let count = 0;
+  return (given) =>
+    typeof given === 'string' && REQUEST_ID.test(given) ? given : `req-${prefix}-${(++count).toString(36)}`;
+}

@@ -1,0 +1,86 @@
+/** The one place that writes answers: JSON, texts, errors and the heads of streams, on requests and refused upgrades. */
+
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { reasonPhrase } from './route.ts';
+
+export const JSON_TYPE = 'application/json; charset=utf-8';
+
+/** On every answer. An API answer is nobody's page, frame or cache entry; `/docs` says otherwise for itself. */
+const BASE_HEADERS: readonly (readonly [string, string])[] = [
+  ['cache-control', 'no-store'],
+  ['content-security-policy', "default-src 'none'; frame-ancestors 'none'"],
+  ['cross-origin-resource-policy', 'same-origin'],
+  ['referrer-policy', 'no-referrer'],
+  ['x-content-type-options', 'nosniff'],
+];
+
+/** What a listed origin's script may read besides the body. */
+const EXPOSED =
+  'link, location, ratelimit-limit, ratelimit-remaining, ratelimit-reset, retry-after, x-conversation-id, x-request-id';
+
+/** Facts of an answer that are not in the handler's reply. */
+export interface Envelope {
+  requestId: string;
+  /** The listed origin, see `Visit.cors`. */
+  cors: string | null;
+  /** What is left of the caller's limit; null on answers that are not counted. */
+  admission: { limit: number; remaining: number; reset: number } | null;
+}
+
+/** Headers as a flat list, the form Node writes fastest. `extra` wins over the defaults. */
+export function headersOf(envelope: Envelope, extra?: Record<string, string>): string[] {
+  const list: string[] = ['x-request-id', envelope.requestId];
+  for (const [name, value] of BASE_HEADERS) {
+    if (extra === undefined || extra[name] === undefined) list.push(name, value);
+  }
+  const { admission, cors } = envelope;
+  if (admission !== null) {
+    list.push(
+      'ratelimit-limit',
+      String(admission.limit),
+      'ratelimit-remaining',
+      String(admission.remaining),
+      'ratelimit-reset',
+      String(admission.reset),
+    );
+  }
+  if (cors !== null) {
+    list.push('access-control-allow-origin', cors, 'access-control-expose-headers', EXPOSED, 'vary', 'origin');
+  }
+  if (extra !== undefined) for (const name in extra) list.push(name, extra[name] ?? '');
+  return list;
+}
+
+/** Writes a whole answer; without `text` it has no body. */
+export function writeAnswer(
+  res: ServerResponse,
+  status: number,
+  headers: string[],
+  text?: string,
+  contentType: string = JSON_TYPE,
+): void {
+  if (text !== undefined && status !== 204) {
+    headers.push('content-type', contentType, 'content-length', String(Buffer.byteLength(text)));
+  } else if (status !== 204) {
+    headers.push('content-length', '0');
+  }
+  res.writeHead(status, headers as unknown as OutgoingHttpHeaders);
+  res.end(status === 204 ? undefined : text);
+}
+
+/** Writes a whole answer on a bare socket, and closes it: for what never became a request. */
+export function writeRaw(socket: Socket, status: number, headers: string[], text: string): void {
+  const all = [
+    ...headers,
+    'content-type',
+    JSON_TYPE,
+    'content-length',
+    String(Buffer.byteLength(text)),
+    'connection',
+    'close',
+  ];
+  let head = `HTTP/1.1 ${status} ${reasonPhrase(status)}\r\n`;
+  for (let i = 0; i < all.length; i += 2) head += `${all[i]}: ${all[i + 1]}\r\n`;
+  socket.end(`${head}\r\n${text}`);
+}
