@@ -230,6 +230,8 @@ export interface Store {
   startNextRun(unit: { conversation: string; now: number }): Promise<Run | null>;
 
   // Housekeeping
+  /** Units that wait for the writer. */
+  queued(): number;
   /** Deletes a bounded number of expired rows; true if there may be more. */
   sweep(unit: { now: number }): Promise<boolean>;
   health(deep: boolean): Promise<StoreHealth>;

@@ -9,7 +9,7 @@
 import { notFound, type ServiceError } from '#core/errors.ts';
 import { packEvents, type RunEvent, type TerminalEvent } from '#core/event.ts';
 import { type Answer, emptyAnswer, fold } from '#core/fold.ts';
-import type { Run, RunErrorCode, RunResult } from '#core/run.ts';
+import type { EndStatus, Run, RunErrorCode, RunResult } from '#core/run.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { LogBatch, Store } from '#ports/store.ts';
 
@@ -89,7 +89,8 @@ export interface LiveRuns {
   get(run: string): LiveRun | null;
   all(): Iterable<LiveRun>;
   count(): number;
-  followerCount(): number;
+  /** Runs that ended here since the start, by status. */
+  endedCounts(): Record<EndStatus, number>;
   start(live: LiveRun, run: Run): void;
   publish(live: LiveRun, events: RunEvent[]): void;
   tail(live: LiveRun, end: TerminalEvent): Promise<{ batch: LogBatch; lastEvent: number }>;
@@ -103,7 +104,7 @@ export interface LiveRuns {
 export function createLiveRuns(parts: { store: Store; clock: Clock; flushMs: number }): LiveRuns {
   const { store, clock, flushMs } = parts;
   const runs = new Map<string, Live>();
-  let followers = 0;
+  const ended = { completed: 0, incomplete: 0, failed: 0, cancelled: 0 };
   let dirty: Live[] = [];
   let flushing: Promise<void> | null = null;
   let scheduled = false;
@@ -113,7 +114,7 @@ export function createLiveRuns(parts: { store: Store; clock: Clock; flushMs: num
     get: (run) => runs.get(run) ?? null,
     all: () => runs.values(),
     count: () => runs.size,
-    followerCount: () => followers,
+    endedCounts: () => ({ ...ended }),
     start: (live, run) => {
       (live as Live).run = run;
       live.startedAt = clock.monotonic();
@@ -245,6 +246,7 @@ export function createLiveRuns(parts: { store: Store; clock: Clock; flushMs: num
       items: live.answer.items,
     };
     runs.delete(live.run.id);
+    ended[end.status]++;
     for (const reader of live.followers) reader.pump();
     for (const resolve of live.waiting) resolve(live.result);
     live.waiting = [];
@@ -280,7 +282,6 @@ export function createLiveRuns(parts: { store: Store; clock: Clock; flushMs: num
 
     const reader: Reader = { pump, gone, resume, stop: close };
     live.followers.add(reader);
-    followers++;
     pump();
     return reader;
 
@@ -340,7 +341,6 @@ export function createLiveRuns(parts: { store: Store; clock: Clock; flushMs: num
       if (closed) return;
       closed = true;
       live.followers.delete(reader);
-      followers--;
     }
   }
 

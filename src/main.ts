@@ -1,0 +1,171 @@
+/**
+ * The composition root: config → adapters → services → dialects → http. The only place that knows everything; it decides
+ * nothing.
+ */
+
+import { readFileSync } from 'node:fs';
+import { pino } from 'pino';
+import { systemClock as clock, systemIds as ids } from './adapters/clock/system.ts';
+import { createGuide } from './adapters/model/guide/guide.ts';
+import { openSqliteStore } from './adapters/store/sqlite.ts';
+import type { Config } from './config.ts';
+import { ask } from './dialects/ask/routes.ts';
+import { chatSessions } from './dialects/chat-sessions/routes.ts';
+import { chats } from './dialects/chats/routes.ts';
+import { conversations } from './dialects/conversations/routes.ts';
+import { movieChat } from './dialects/movie-chat/routes.ts';
+import { accessRules } from './http/access.ts';
+import type { Dialect } from './http/route.ts';
+import { createServer } from './http/server.ts';
+import { createModels, createWebSearch, type ModelRegistry } from './interim.ts';
+import type { Store } from './ports/store.ts';
+import { createAdmit } from './service/admit.ts';
+import { createAssistants } from './service/assistants.ts';
+import { createAuthenticate } from './service/authenticate.ts';
+import { createConversations } from './service/conversations.ts';
+import { createFollowRun } from './service/follow-run.ts';
+import { createKeys, type IssuedKey } from './service/keys.ts';
+import { createLiveRuns } from './service/live-runs.ts';
+import { recoverRuns } from './service/recover-runs.ts';
+import { createRunLoop } from './service/run-loop.ts';
+import { createMessages } from './service/send-message.ts';
+import type { Services } from './service/services.ts';
+import { startSweep } from './service/sweep.ts';
+import { createTitles } from './service/titles.ts';
+import { createSearches } from './service/web-searches.ts';
+
+/** What a command needs that works beside a running server. */
+export interface Core {
+  store: Store;
+  keys: Services['keys'];
+  close(): Promise<void>;
+}
+
+/** A running server. */
+export interface Running {
+  /** `http://127.0.0.1:8000`, one for each address it listens on. */
+  urls: string[];
+  /** Keyless requests of this machine are answered. */
+  local: boolean;
+  /** Only at the first start: the one time the owner's key is seen. */
+  ownerKey: IssuedKey | null;
+  models: ModelRegistry;
+  /** What a crash had left: answers ended as incomplete, and queued ones started. */
+  recovered: { ended: number; started: number };
+  /**
+   * Takes no new work, lets answers finish up to the configured time, ends the rest as incomplete, and closes. A second
+   * call waits for the first.
+   */
+  close(): Promise<void>;
+}
+
+/** What answers that were waited for have to leave in, once the last run has ended. */
+const AFTER_DRAIN_MS = 2_000;
+
+export const VERSION: string = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version;
+
+/** Adding a dialect is adding a folder and one line here. */
+export function dialectsOf(services: Services): Dialect[] {
+  return [movieChat, chatSessions, conversations, chats, ask].map((dialect) => dialect(services));
+}
+
+/** Opens the data folder without owning it. */
+export async function openCore(config: Config): Promise<Core> {
+  const store = await openSqliteStore({ folder: config.data, exclusive: false, now: clock.now });
+  return { store, keys: createKeys({ store, clock, ids }), close: () => store.close() };
+}
+
+/** The models of a configuration, looked for once: for `doctor` and `model list`. The guide is never among them. */
+export function openModels(config: Config): ModelRegistry {
+  return createModels({ ...config.models, guide: null });
+}
+
+/** Starts the server. Throws errors whose message is a sentence for the person at the terminal. */
+export async function serve(config: Config): Promise<Running> {
+  const log = pino({ level: config.logLevel }, pino.destination({ dest: 2, sync: false }));
+  const store = await openSqliteStore({ folder: config.data, exclusive: true, now: clock.now });
+  const access = { listen: config.listen.hosts, ...config.access };
+  const { local } = accessRules(access);
+  const models = createModels({ ...config.models, guide: local ? createGuide({ clock }) : null });
+  const onError = (error: unknown, run?: string) => log.error({ err: error, run }, 'A run met an unexpected error');
+
+  const assistants = createAssistants(config.assistants);
+  const liveRuns = createLiveRuns({ store, clock, flushMs: config.bounds.flushMs });
+  const engines = createWebSearch({ ...config.search, proxy: config.models.proxy });
+  const searches = createSearches({ engines, store, liveRuns, clock, ids });
+  const onCompleted = createTitles({ store, models, clock, ids, mode: config.titles, onError });
+  const limits = { ...config.timeouts, maxAnswer: config.bounds.maxAnswer };
+  const runLoop = createRunLoop({
+    store,
+    models,
+    assistants,
+    searches,
+    liveRuns,
+    clock,
+    ids,
+    limits,
+    onCompleted,
+    onError,
+  });
+  const keys = createKeys({ store, clock, ids });
+  const services: Services = {
+    authenticate: createAuthenticate({ store, clock, ids }),
+    admit: createAdmit({ clock, rates: config.rates }),
+    conversations: createConversations({ store, clock, ids, liveRuns }),
+    messages: createMessages({ store, clock, ids, liveRuns, runLoop, maxRuns: config.bounds.maxRuns }),
+    runs: createFollowRun({ store, liveRuns, runLoop, clock }),
+    keys,
+  };
+
+  let closing: Promise<void> | null = null;
+  const server = await createServer({
+    options: { ...access, port: config.listen.port, maxBody: config.bounds.maxBody },
+    dialects: dialectsOf(services),
+    gate: { authenticate: services.authenticate, admit: services.admit.admit },
+    isLive: keys.isLive,
+    health: async () => (closing === null ? store.health(false) : { ok: false, problems: ['Shutting down.'] }),
+    metrics: { openRuns: liveRuns.count, endedRuns: liveRuns.endedCounts, writerQueue: store.queued },
+    digest: ids.digest,
+    clock,
+    log,
+    version: VERSION,
+  });
+
+  try {
+    const ownerKey = await keys.ensureOwnerKey(config.ownerKey);
+    await models.start();
+    const recovered = await recoverRuns({ store, liveRuns, runLoop, clock });
+    const urls = await server.listen();
+    const stopSweep = startSweep({ store, clock, onError });
+    const close = async () => {
+      stopSweep();
+      await Promise.all([drain(), server.close(config.timeouts.drain + AFTER_DRAIN_MS)]);
+      await models.close();
+      await store.close();
+    };
+    return {
+      urls,
+      local,
+      ownerKey,
+      models,
+      recovered,
+      close: () => {
+        closing ??= close();
+        return closing;
+      },
+    };
+  } catch (error) {
+    await models.close();
+    await store.close();
+    throw error;
+  }
+
+  /** Lets answers finish up to the grace time; what is left ends as incomplete, with its text. */
+  async function drain(): Promise<void> {
+    const cancel = clock.after(config.timeouts.drain, () => {
+      for (const live of liveRuns.all()) liveRuns.stop(live, 'server_stopping');
+    });
+    while (liveRuns.count() > 0) await Promise.allSettled([...liveRuns.all()].map((live) => liveRuns.result(live)));
+    cancel();
+  }
+}
