@@ -2,9 +2,8 @@
 
 import { invalid } from '#core/errors.ts';
 import { type Cursor, parseCursor } from '#core/page.ts';
-import { type Frame, frame } from './schema.ts';
-
-const EXPECTED = 'Send {"type": "message", "content": "..."} as JSON text.';
+import { checkFields } from '#http/validate.ts';
+import { FRAMES, type Frame, frame } from './schema.ts';
 
 /** Throws `invalid_request` with a readable sentence. */
 export function parseFrame(text: string): Frame {
@@ -12,17 +11,13 @@ export function parseFrame(text: string): Frame {
   try {
     value = JSON.parse(text);
   } catch {
-    throw invalid(`The frame is not JSON. ${EXPECTED}`);
+    throw invalid(`The frame is not JSON. ${FRAMES}`);
   }
-  const result = frame.safeParse(value);
-  if (!result.success) {
-    const issue = result.error.issues[0];
-    throw invalid(`The frame is wrong at "${issue?.path.join('.')}": ${issue?.message}. ${EXPECTED}`);
-  }
-  if (result.data.type === 'message' && !isStorable(result.data.content)) {
+  const parsed = checkFields(frame, value);
+  if (parsed.type === 'message' && !isStorable(parsed.content)) {
     throw invalid('content must not hold U+0000 or lone surrogates.', 'content');
   }
-  return result.data;
+  return parsed;
 }
 
 function isStorable(text: string): boolean {

@@ -1,7 +1,7 @@
 /** Core → wire: conversations with their messages, and the frames of the socket. Pure. */
 
 import type { Conversation } from '#core/conversation.ts';
-import { errorStatus, type ServiceError } from '#core/errors.ts';
+import type { ServiceError } from '#core/errors.ts';
 import type { RunEvent } from '#core/event.ts';
 import { type Turn, textOf } from '#core/turn.ts';
 import { toWireError } from './errors.ts';
@@ -28,14 +28,21 @@ export interface AnswerIds {
   message_id: string;
 }
 
+export function idsOf(answer: Turn): AnswerIds {
+  return { conversation_id: answer.conversation, message_id: answer.id };
+}
+
 export function responseFrame(content: string, ids: AnswerIds): string {
   return JSON.stringify({ type: 'response', content, ...ids });
 }
 
 export function errorFrame(error: ServiceError, ids?: AnswerIds): string {
-  const detail =
-    errorStatus[error.code] === 500 ? (toWireError(error).body as { detail: string }).detail : error.message;
-  return JSON.stringify({ type: 'error', detail, ...ids });
+  return JSON.stringify({ type: 'error', ...toWireError(error).body, ...ids });
+}
+
+/** A `delta` without text, before the model has said any: with its ids the answer can be stopped and picked up. */
+export function openingFrame(ids: AnswerIds): string {
+  return JSON.stringify({ type: 'delta', content: '', seq: 0, ...ids });
 }
 
 /** The `delta` frames of a batch; `seq` is the core's number of the event. */

@@ -1,16 +1,26 @@
 /** Dialect 2, `conversations`: see README.md. */
 
+import type { Conversation } from '#core/conversation.ts';
 import { invalid, ServiceError } from '#core/errors.ts';
 import { formatCursor, MAX_PAGE_TEXT } from '#core/page.ts';
 import type { Principal } from '#core/principal.ts';
 import type { Run } from '#core/run.ts';
 import { type Turn, textOf } from '#core/turn.ts';
+import { nextLink } from '#http/link.ts';
 import { type Dialect, type Route, route, type SocketOut, type SocketSource, socketRoute } from '#http/route.ts';
 import type { Follower } from '#service/live-runs.ts';
 import { wholeAnswer } from '#service/send-message.ts';
 import type { Services } from '#service/services.ts';
 import { parseBefore, parseFrame } from './decode.ts';
-import { type AnswerIds, deltaFrames, errorFrame, responseFrame, toConversation } from './encode.ts';
+import {
+  type AnswerIds,
+  deltaFrames,
+  errorFrame,
+  idsOf,
+  openingFrame,
+  responseFrame,
+  toConversation,
+} from './encode.ts';
 import { toWireError } from './errors.ts';
 import * as schema from './schema.ts';
 
@@ -91,17 +101,18 @@ function routes(services: Services): Route[] {
         const { data, next } = await conversations.list(principal, page);
         const body = [];
         let size = 0;
+        let last: Conversation | undefined;
         for (const conversation of data) {
-          const { turns } = await conversations.history(principal, conversation.id);
-          size += turns.reduce((sum, turn) => sum + textOf(turn.items).length, 0);
+          const turns = await turnsOf(principal, conversation.id);
+          size += turns?.reduce((sum, turn) => sum + textOf(turn.items).length, 0) ?? 0;
           if (size > MAX_PAGE_TEXT && body.length > 0) break;
-          body.push(toConversation(conversation, turns));
+          if (turns !== null) body.push(toConversation(conversation, turns));
+          last = conversation;
         }
-        const last = data[body.length - 1];
-        if (last === undefined || (next === null && body.length === data.length)) return { status: 200, body };
+        if (last === undefined || (next === null && last === data.at(-1))) return { status: 200, body };
         const before = formatCursor({ at: last.createdAt, id: last.id });
-        const parameters = new URLSearchParams({ user_id: principal.user, limit: String(limit), before });
-        return { status: 200, body, headers: { link: `</conversations?${parameters}>; rel="next"` } };
+        const link = nextLink('/conversations', { user_id: principal.user, limit, before });
+        return { status: 200, body, headers: { link } };
       },
     }),
     route({
@@ -111,11 +122,14 @@ function routes(services: Services): Route[] {
       scope: 'read',
       counts: 'other',
       params: schema.byId,
-      query: schema.user,
+      query: schema.messagesPage,
       answers: [{ status: 200, description: 'The conversation', schema: schema.conversation, example: CONVERSATION }],
-      async handle({ principal, params }) {
-        const { conversation, turns } = await conversations.history(principal, params.conversation_id);
-        return { status: 200, body: toConversation(conversation, turns) };
+      async handle({ principal, params, query: { before = null, ...named } }) {
+        const history = await conversations.history(principal, params.conversation_id, { before });
+        const body = toConversation(history.conversation, history.turns);
+        const older = history.before;
+        const link = older && nextLink(`/conversations/${params.conversation_id}`, { ...named, before: older });
+        return { status: 200, body, ...(link && { headers: { link } }) };
       },
     }),
     route({
@@ -150,11 +164,25 @@ function routes(services: Services): Route[] {
       open: ({ principal, query }, socket) => openSocket(services, principal, query.stream === 'true', socket),
     }),
   ];
+
+  /** The messages of a listed conversation: none any more if it was deleted since. */
+  async function turnsOf(principal: Principal, conversation: string): Promise<Turn[] | null> {
+    try {
+      return (await conversations.history(principal, conversation)).turns;
+    } catch (error) {
+      if (isNotFound(error)) return null;
+      throw error;
+    }
+  }
 }
 
 /** "`user_id` (required)": by header, query or body, unless a key says whose it is. */
 function requireUser(principal: Principal): void {
   if (principal.findsKeyless) throw invalid('user_id is required: name the user by X-User-ID or user_id.', 'user_id');
+}
+
+function isNotFound(error: unknown): boolean {
+  return error instanceof ServiceError && error.code === 'not_found';
 }
 
 type MessageFrame = Extract<schema.Frame, { type: 'message' }>;
@@ -212,9 +240,13 @@ function openSocket(
         ({ conversation }) => {
           if (frame.conversation_id == null) own = conversation.id;
         },
-        () => {},
+        (error) => {
+          // It was deleted: the sender is told, and the next message begins a new one.
+          if (frame.conversation_id == null && isNotFound(error)) own = null;
+        },
       );
       const { run, answer } = await accepted;
+      if (stream) socket.send(openingFrame(idsOf(answer)));
       await show(run, answer, stream ? 0 : null);
     } finally {
       pending--;
@@ -233,7 +265,7 @@ function openSocket(
 
   /** Sends an answer's deltas behind number `after` (null: none of them), and its one response. */
   async function show(run: Run | null, turn: Turn, after: number | null): Promise<void> {
-    const ids = { conversation_id: turn.conversation, message_id: turn.id };
+    const ids = idsOf(turn);
     if (after !== null) await sendDeltas(run, turn, after, ids);
     if (run === null) {
       socket.send(responseFrame(textOf(turn.items), ids));
