@@ -193,6 +193,11 @@ export async function loadConfig(env: Env, cwd: string): Promise<Config> {
   });
 }
 
+/** The configuration of this process. What `given` holds wins over its environment. */
+export function loadOwnConfig(given: Record<string, string>): Promise<Config> {
+  return loadConfig({ ...process.env, ...given }, process.cwd());
+}
+
 /**
  * Why a server must not be started with this configuration: a model address that is its own would have it ask itself
  * without end. Other commands do not mind it.
