@@ -2,6 +2,7 @@
 
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { ServiceError } from '#core/errors.ts';
 import { parseJson } from './json.ts';
 
@@ -52,6 +53,9 @@ export async function readBody(req: IncomingMessage, res: ServerResponse, rules:
   const text = bytes.toString('utf8');
   return parseJson(rules.repairJson === undefined ? text : rules.repairJson(text));
 }
+
+/** Targets of requests whose body is being read, by socket: a time limit of the parser names no request. */
+export const reading = new WeakMap<Socket, string>();
 
 /** The connection closed before the body was complete: there is nobody to answer. */
 export class SenderGone extends Error {}
@@ -105,6 +109,7 @@ function collect(req: IncomingMessage, limit: number, refuse: ServiceError | nul
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let size = 0;
+    reading.set(req.socket, req.url ?? '');
     req.on('data', onData);
     req.on('end', onEnd);
     req.on('error', onGone);
@@ -128,6 +133,7 @@ function collect(req: IncomingMessage, limit: number, refuse: ServiceError | nul
       reject(error);
     }
     function done(): void {
+      reading.delete(req.socket);
       req.off('data', onData);
       req.off('end', onEnd);
       req.off('error', onGone);

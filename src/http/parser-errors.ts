@@ -2,7 +2,8 @@
 
 import type { Socket } from 'node:net';
 import { ServiceError } from '#core/errors.ts';
-import { MAX_TARGET } from './exchange.ts';
+import { reading } from './body.ts';
+import { MAX_TARGET } from './gate.ts';
 import type { Dialect } from './route.ts';
 import { streaming } from './sse.ts';
 import { headersOf, writeRaw } from './write.ts';
@@ -17,7 +18,7 @@ interface ParserError extends Error {
 export function answerParserError(
   error: ParserError,
   socket: Socket,
-  parts: { dialectOf(path: string): Dialect; requestId(): string },
+  parts: { endOf(target: string): { dialect: Dialect }; requestId(): string },
 ): void {
   // A stream that has begun cannot be told anything, and a reset connection nobody.
   if (error.code === 'ECONNRESET' || !socket.writable || streaming.has(socket)) {
@@ -26,7 +27,7 @@ export function answerParserError(
   }
   const target = /^[A-Z-]+ (\S*)/.exec(startOf(error.rawPacket))?.[1];
   const { said, status } = explain(error, target ?? '');
-  const dialect = parts.dialectOf(target ?? reading.get(socket) ?? '');
+  const { dialect } = parts.endOf(target ?? reading.get(socket) ?? '');
   const wire = dialect.error(said);
   const headers = headersOf({ requestId: parts.requestId(), cors: null, admission: null });
   socket.once('error', () => {});
@@ -37,9 +38,6 @@ export function answerParserError(
 function startOf(packet: unknown): string {
   return packet instanceof Uint8Array ? Buffer.from(packet.subarray(0, 2 * MAX_TARGET)).toString('latin1') : '';
 }
-
-/** Paths of requests whose body is being read, by socket: the parser's time limit names no request. */
-export const reading = new WeakMap<Socket, string>();
 
 /** `status` where the catalogue of errors has no code of its own. */
 function explain({ code }: ParserError, target: string): { said: ServiceError; status: number | null } {

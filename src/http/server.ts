@@ -4,16 +4,17 @@ import { randomBytes } from 'node:crypto';
 import { createServer as createHttpServer, type Server, type ServerOptions, ServerResponse } from 'node:http';
 import { type AddressInfo, createServer as createNetServer, type Server as NetServer, type Socket } from 'node:net';
 import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
-import { ServiceError } from '#core/errors.ts';
 import { type AccessOptions, accessRules } from './access.ts';
 import { createConnections } from './connections.ts';
-import { createExchanges, type Gate, type Log } from './exchange.ts';
+import type { Log } from './exchange.ts';
+import { createGate, type Gatekeeper } from './gate.ts';
 import { createMetrics, type MetricSources } from './metrics.ts';
 import { createOpenApi } from './openapi.ts';
 import { answerParserError } from './parser-errors.ts';
 import type { Dialect } from './route.ts';
+import { createServe } from './serve.ts';
 import { type Health, systemDialect } from './system.ts';
-import { claimsOf, registerRoutes } from './table.ts';
+import { registerRoutes } from './table.ts';
 import { asksForSocket, upgrades } from './websocket.ts';
 
 /** What the configuration says about HTTP. */
@@ -29,7 +30,7 @@ export interface HttpOptions extends AccessOptions {
 export interface HttpParts {
   options: HttpOptions;
   dialects: readonly Dialect[];
-  gate: Gate;
+  gate: Gatekeeper;
   /** Whether an open stream of a key may go on. */
   isLive(tenant: string, keyId: string): Promise<boolean>;
   health(): Promise<Health>;
@@ -44,9 +45,11 @@ export interface HttpParts {
 export interface HttpServer {
   /** Starts listening; the addresses, as `http://…` without a path. Rejects with the system's error (`EADDRINUSE`). */
   listen(): Promise<string[]>;
+  /** Takes nothing new: no connections, and 503 for requests on open ones. Streams and sockets go on. */
+  stop(): void;
   /**
-   * Takes nothing new, ends open streams and sockets, waits for other answers up to `graceMs` milliseconds, then cuts
-   * what is left.
+   * Stops, ends open streams and sockets so that their readers come back elsewhere, waits for other answers up to
+   * `graceMs` milliseconds, then cuts what is left.
    */
   close(graceMs: number): Promise<void>;
 }
@@ -73,16 +76,11 @@ export async function createServer(parts: HttpParts): Promise<HttpServer> {
   const openapi = createOpenApi(() => dialects, { version: parts.version, publicUrl: options.publicUrl });
   const system = systemDialect({ health: parts.health, metrics: metrics.text, openapi });
   const dialects = [...parts.dialects, system];
-  const dialectOf = claimsOf(dialects, system);
   const requestId = requestIds();
-  const exchanges = createExchanges({
-    gate: parts.gate,
-    rules: accessRules(options),
-    connections,
-    digest: parts.digest,
-    log,
-    monotonic: clock.monotonic,
-  });
+  const { gate: keeper, digest } = parts;
+  const { monotonic } = clock;
+  const gate = createGate({ keeper, rules: accessRules(options), log, monotonic });
+  const serve = createServe({ gate, keeper, connections, digest, log, monotonic });
 
   const app = Fastify({
     serverFactory: (handler) => createHttpServer(HTTP_OPTIONS, handler),
@@ -92,13 +90,13 @@ export async function createServer(parts: HttpParts): Promise<HttpServer> {
     return503OnClosing: false,
     logger: false,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_HEAD },
-    clientErrorHandler: (error, socket) => answerParserError(error, socket as Socket, { dialectOf, requestId }),
-    frameworkErrors: (_error, request, reply) => refuseUrl(request as FastifyRequest, reply as FastifyReply),
+    clientErrorHandler: (error, socket) => answerParserError(error, socket as Socket, { endOf, requestId }),
+    frameworkErrors: (_error, request, reply) => {
+      serve.malformed(endOf(request.raw.url ?? ''), request as FastifyRequest, reply as FastifyReply);
+    },
   });
-  const unknown = registerRoutes(app, dialects, { exchanges, metrics, maxBody: options.maxBody });
-  app.setNotFoundHandler((request, reply) => {
-    void exchanges.refuse(unknown(dialectOf(request.raw.url ?? '')), request, reply);
-  });
+  const endOf = registerRoutes(app, dialects, { serve, metrics, maxBody: options.maxBody, fallback: system });
+  app.setNotFoundHandler((request, reply) => void serve.refuse(endOf(request.raw.url ?? ''), request, reply));
   const { server } = app;
   server.maxConnections = MAX_CONNECTIONS;
   // An upload that would be refused anyway is not asked for: `readBody` says to go on.
@@ -117,16 +115,9 @@ export async function createServer(parts: HttpParts): Promise<HttpServer> {
   /** Servers of the addresses but the first, which hand their connections on. */
   const sides: NetServer[] = [];
 
-  return { listen, close };
+  let stopped: Promise<unknown> | null = null;
 
-  /** A path that cannot be decoded is malformed, whoever asks. */
-  function refuseUrl(request: FastifyRequest, reply: FastifyReply): void {
-    const exchange = exchanges.begin(request, reply, unknown(dialectOf(request.raw.url ?? '')));
-    exchanges.fail(
-      exchange,
-      new ServiceError('invalid_request', 'The path is not a valid URL: check its percent-encoding.'),
-    );
-  }
+  return { listen, stop, close };
 
   async function listen(): Promise<string[]> {
     const [first = '127.0.0.1', ...others] = options.listen;
@@ -142,8 +133,13 @@ export async function createServer(parts: HttpParts): Promise<HttpServer> {
     return urls;
   }
 
+  function stop(): void {
+    serve.stop();
+    stopped ??= Promise.all([app.close(), ...sides.map((side) => new Promise((resolve) => side.close(resolve)))]);
+  }
+
   async function close(graceMs: number): Promise<void> {
-    const closed = [app.close(), ...sides.map((side) => new Promise((resolve) => side.close(resolve)))];
+    stop();
     connections.closeAll();
     // Connections that were busy become idle, and nobody else closes them before their own time limit.
     const idle = setInterval(() => server.closeIdleConnections(), 50);
@@ -151,7 +147,7 @@ export async function createServer(parts: HttpParts): Promise<HttpServer> {
       connections.destroyAll();
       server.closeAllConnections();
     });
-    await Promise.all(closed);
+    await stopped;
     clearInterval(idle);
     cancel();
     metrics.close();

@@ -1,0 +1,235 @@
+/**
+ * From the head of a request to its answer. The order of refusals is the order of the lines (DESIGN.md, "Routes are
+ * data"): malformed HTTP, Host/Origin 403, 401, scope 403, unknown path 404 and 405 (not counted), 429, 413/415, 400,
+ * 404 of an id (counted).
+ */
+
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { WebSocketServer } from 'ws';
+import { ServiceError } from '#core/errors.ts';
+import type { Principal } from '#core/principal.ts';
+import { preflightHeaders, type Visit } from './access.ts';
+import { type BodyRules, checkText, readBody } from './body.ts';
+import { makeCall } from './call.ts';
+import type { Connections } from './connections.ts';
+import { Exchange, type Log } from './exchange.ts';
+import { type Bucket, type Gate, type Gatekeeper, namedUsers, requireScope } from './gate.ts';
+import type { RouteMeter } from './metrics.ts';
+import { idempotencyKey, once } from './once.ts';
+import type { Dialect, Reply, Route, SocketRoute } from './route.ts';
+import { openStream } from './sse.ts';
+import { asksForSocket, checkHandshake, openSocket, upgrades } from './websocket.ts';
+import { headersOf } from './write.ts';
+
+/** A route as it is served: what can be known before any request is. */
+export interface Endpoint {
+  dialect: Dialect;
+  route: Route;
+  body: BodyRules;
+  /** Null: free. */
+  bucket: Bucket | null;
+  meter: RouteMeter;
+  /** For a socket route. */
+  sockets: WebSocketServer | null;
+}
+
+/** A path that has no route for the method, or no route at all. */
+export interface DeadEnd {
+  dialect: Dialect;
+  /** The methods it has; empty: an unknown path. */
+  allow: readonly string[];
+  meter: RouteMeter;
+}
+
+/** Whoever asks for what is open to anybody: may do nothing. */
+const NOBODY: Principal = {
+  tenant: '',
+  user: '',
+  scopes: [],
+  keyId: null,
+  rates: null,
+  keyless: false,
+  findsKeyless: false,
+};
+
+export type Serve = ReturnType<typeof createServe>;
+
+export function createServe(parts: {
+  gate: Gate;
+  keeper: Gatekeeper;
+  connections: Connections;
+  digest(text: string): string;
+  log: Log;
+  monotonic(): number;
+}) {
+  const { gate, keeper, connections, digest, log, monotonic } = parts;
+  let stopping = false;
+
+  return { serve, refuse, malformed, stop };
+
+  /** From now on requests are refused: the server is going down. */
+  function stop(): void {
+    stopping = true;
+  }
+
+  /** Answers a request for a route of a table. Never throws. */
+  async function serve(endpoint: Endpoint, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    const { route } = endpoint;
+    const exchange = begin(request, reply, endpoint);
+    try {
+      const visit = gate.enter(exchange);
+      let principal = NOBODY;
+      let users: string[] = [];
+      if (route.method === 'SOCKET' || route.open !== true) {
+        users = namedUsers(exchange);
+        principal = await gate.identify(exchange, visit, users);
+        requireScope(principal, route.scope);
+        if (stopping) throw new ServiceError('overloaded', 'The server is shutting down. Try again in a moment.');
+      }
+      if (route.method === 'SOCKET') {
+        await upgrade(exchange, endpoint, route, principal);
+        return;
+      }
+      if (asksForSocket(request.raw)) {
+        throw new ServiceError('invalid_request', 'This path is not a WebSocket.', { param: 'upgrade' });
+      }
+
+      let body: unknown;
+      if (route.body === undefined) {
+        count(exchange, endpoint, principal);
+      } else if (endpoint.dialect.namesUser) {
+        ({ principal, body } = await readNamed(exchange, endpoint, visit, principal, users));
+      } else {
+        count(exchange, endpoint, principal);
+        body = await readBody(request.raw, reply.raw, endpoint.body);
+      }
+      const call = makeCall(exchange, route, principal, body, digest);
+      answer(exchange, principal, await route.handle(call));
+    } catch (error) {
+      exchange.fail(error);
+    }
+  }
+
+  /** Answers a request that no route takes: 405, or 404 in the shape of whoever claims the path. Never throws. */
+  async function refuse(end: DeadEnd, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    const exchange = begin(request, reply, end);
+    try {
+      const visit = gate.enter(exchange);
+      if (request.method === 'OPTIONS' && request.headers['access-control-request-method'] !== undefined) {
+        // A preflight never has a key.
+        if (visit.refused?.header === 'Origin') throw gate.forbid(exchange, visit.refused);
+        if (visit.cors !== null) {
+          exchange.write(204, preflightHeaders(request.headers));
+          return;
+        }
+      }
+      await gate.identify(exchange, visit, namedUsers(exchange));
+      if (end.allow.length === 0) throw new ServiceError('not_found', 'There is nothing at this path.');
+      const allow = end.allow.join(', ');
+      throw new ServiceError('method_not_allowed', `${request.method} is not allowed here. Allowed: ${allow}.`, {
+        headers: { allow },
+      });
+    } catch (error) {
+      exchange.fail(error);
+    }
+  }
+
+  /** Answers a request whose path cannot be decoded, whoever asks. */
+  function malformed(end: DeadEnd, request: FastifyRequest, reply: FastifyReply): void {
+    const message = 'The path is not a valid URL: check its percent-encoding.';
+    begin(request, reply, end).fail(new ServiceError('invalid_request', message));
+  }
+
+  function begin(request: FastifyRequest, reply: FastifyReply, { dialect, meter }: DeadEnd | Endpoint): Exchange {
+    return new Exchange(request, reply, { dialect, meter, since: monotonic(), log });
+  }
+
+  function count(exchange: Exchange, { bucket }: Endpoint, principal: Principal): void {
+    if (bucket !== null) exchange.admission = keeper.admit(principal, bucket);
+  }
+
+  /**
+   * Reads the body where it may name the user, maybe it alone: then the request is counted for that user after parsing,
+   * and for the caller's own where it cannot be parsed.
+   */
+  async function readNamed(
+    exchange: Exchange,
+    endpoint: Endpoint,
+    visit: Visit,
+    caller: Principal,
+    users: string[],
+  ): Promise<{ principal: Principal; body: unknown }> {
+    let counted = users.length > 0;
+    if (counted) count(exchange, endpoint, caller);
+    try {
+      const body = await readBody(exchange.request.raw, exchange.res, endpoint.body);
+      const named = (body as { user_id?: unknown } | null | undefined)?.user_id;
+      let principal = caller;
+      if (typeof named === 'string') {
+        checkText(named);
+        principal = await gate.identify(exchange, visit, [...users, named]);
+      }
+      if (!counted) {
+        counted = true;
+        count(exchange, endpoint, principal);
+      }
+      return { principal, body };
+    } catch (error) {
+      if (!counted && isCounted(error)) count(exchange, endpoint, caller);
+      throw error;
+    }
+  }
+
+  /** Refuses what is no upgrade, then checks the call, then opens the socket. */
+  async function upgrade(
+    exchange: Exchange,
+    endpoint: Endpoint,
+    route: SocketRoute,
+    principal: Principal,
+  ): Promise<void> {
+    const { res } = exchange;
+    const { raw } = exchange.request;
+    const handed = upgrades.get(raw);
+    if (handed === undefined || endpoint.sockets === null) {
+      throw new ServiceError('upgrade_required', 'This path is a WebSocket: connect with ws:// instead of http://.', {
+        headers: { upgrade: 'websocket', connection: 'upgrade' },
+      });
+    }
+    checkHandshake(raw);
+    const call = makeCall(exchange, route, principal, undefined, digest);
+    await route.check?.(call);
+    if (handed.socket.destroyed) return;
+    exchange.begun(101);
+    const context = {
+      principal,
+      connections,
+      admit: () => void keeper.admit(principal, endpoint.bucket ?? 'run'),
+      once: (given: string, frame: unknown) => {
+        const key = idempotencyKey(given) ?? '';
+        return once(key, digest, { method: 'SOCKET', path: route.path, params: null, query: null, body: frame });
+      },
+      failed: (error: unknown) => exchange.logFailure(error),
+    };
+    openSocket(endpoint.sockets, raw, res, handed, context, (out) => route.open(call, out));
+  }
+
+  function answer(exchange: Exchange, principal: Principal, reply: Reply): void {
+    if ('stream' in reply) {
+      exchange.begun(200);
+      const headers = headersOf(exchange, reply.headers);
+      openStream(exchange.res, headers, reply, principal, connections, (error) => exchange.logFailure(error));
+    } else if ('text' in reply) {
+      exchange.write(reply.status, reply.headers, reply.text, reply.contentType);
+    } else {
+      const text = reply.body === undefined ? undefined : JSON.stringify(reply.body);
+      exchange.write(reply.status, reply.headers, text);
+    }
+  }
+}
+
+/** 401, 403 and 429 are not counted; nor is a body whose sender left. */
+function isCounted(error: unknown): boolean {
+  return error instanceof ServiceError && !UNCOUNTED.has(error.code);
+}
+
+const UNCOUNTED = new Set(['key_required', 'unauthorized', 'forbidden', 'rate_limited']);
