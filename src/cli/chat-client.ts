@@ -1,6 +1,12 @@
-/** A client of a running server over the documented chats API (dialect 3), that picks a cut answer up again. */
+/**
+ * A client of a running server over its documented APIs: chats are listed, read, renamed and deleted through dialect 3;
+ * messages go over the WebSocket of dialect 2, where an answer can be stopped, and picked up after a cut.
+ */
 
+import type { IncomingMessage } from 'node:http';
+import { text as readAll } from 'node:stream/consumers';
 import { setTimeout as wait } from 'node:timers/promises';
+import { WebSocket } from 'ws';
 import { CommandError } from './command.ts';
 
 export interface Chat {
@@ -15,37 +21,32 @@ export interface Entry {
   message: string;
 }
 
-/** How an answer ended. */
-export interface Ending {
-  reason: 'stop' | 'length' | 'incomplete' | 'cancelled' | 'content_filter';
-  sources: { index: number; title: string; url: string }[];
-}
-
 export interface ChatClient {
   list(): Promise<Chat[]>;
   find(id: string): Promise<Chat>;
   entries(chat: string): Promise<Entry[]>;
-  create(name: string): Promise<Chat>;
-  rename(id: string, name: string): Promise<Chat>;
+  rename(id: string, name: string): Promise<void>;
   remove(id: string): Promise<void>;
-  /** Stores a person's message, once, however often its request has to be sent; gives its id. */
-  say(chat: string, message: string): Promise<string>;
-  /**
-   * Answers a message, and goes on after a cut where it was. Throws `CommandError` if there is no answer.
-   *
-   * @param signal stops waiting, not the answer
-   */
-  answer(entry: string, on: AnswerEvents, signal: AbortSignal): Promise<Ending>;
-  /** Stops an answer, which keeps its text. */
-  stop(message: string): Promise<void>;
+  /** Sends a message, to a new chat where none is named. */
+  ask(chat: string | null, message: string, on: AnswerEvents): Asking;
 }
 
 export interface AnswerEvents {
-  /** The answer's own id, by which it is stopped. */
-  begun(message: string): void;
+  /** The chat is known. */
+  begun(chat: string): void;
   text(text: string): void;
   /** The connection is gone, and is being made again. */
   cut(): void;
+}
+
+/** A message that is being answered. */
+export interface Asking {
+  /** Resolves at the end of the answer, or when it is left; rejects with a `CommandError` if there is none, or half of one. */
+  ended: Promise<'answered' | 'stopped' | 'left'>;
+  /** Stops the answer, which keeps its text. */
+  stop(): void;
+  /** Goes away; the answer goes on. */
+  leave(): void;
 }
 
 export interface ServerAddress {
@@ -60,17 +61,21 @@ export interface ServerAddress {
 const PATIENCE_MS = 30_000;
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 2000;
-const STOP_WITHIN_MS = 5000;
+/** The server pings every 20 s: without any the connection is dead. */
+const SILENCE_MS = 60_000;
+const CONNECT_MS = 10_000;
 
-/** The server answered that it will not. */
-class Refusal extends CommandError {
-  readonly status: number;
-
-  constructor(status: number, message: string) {
-    super(message);
-    this.status = status;
-  }
+interface Frame {
+  type: 'delta' | 'response' | 'error';
+  content?: string;
+  seq?: number;
+  detail?: string;
+  conversation_id?: string;
+  message_id?: string;
 }
+
+/** Nobody is there, or goes away: it may be tried again. */
+class Unreachable extends CommandError {}
 
 export function createChatClient({ url, key, user }: ServerAddress): ChatClient {
   const identity: Record<string, string> = {
@@ -82,149 +87,171 @@ export function createChatClient({ url, key, user }: ServerAddress): ChatClient 
     list: () => json('GET', '/chats/'),
     find: (id) => json('GET', `/chats/${encodeURIComponent(id)}`),
     entries: (chat) => json('GET', `/chats/${encodeURIComponent(chat)}/conversations`),
-    create: (name) => json('POST', '/chats/create', { name }),
     rename: (id, name) => json('PUT', `/chats/update/${id}`, { name }),
-    remove: async (id) => void (await json('DELETE', `/chats/delete/${id}`)),
-    say: async (chat, message) =>
-      (await json<Entry>('POST', '/conversations/create', { chat_id: chat, role: 'Human', message })).id,
-    answer,
-    stop,
+    remove: (id) => json('DELETE', `/chats/delete/${id}`),
+    ask,
   };
 
   async function json<T>(method: string, path: string, body?: unknown): Promise<T> {
-    const headers: Record<string, string> = { ...identity };
-    // The same key on every try: the server does it once.
-    if (method !== 'GET') headers['idempotency-key'] = crypto.randomUUID();
-    if (body !== undefined) headers['content-type'] = 'application/json';
     const sent = body === undefined ? null : JSON.stringify(body);
-    const response = await patiently(() => fetch(url + path, { method, headers, body: sent }), null);
-    return (await response.json()) as T;
-  }
-
-  /** Tries again while the connection breaks; a server that was never there is not waited for. */
-  async function patiently(send: () => Promise<Response>, onCut: (() => void) | null): Promise<Response> {
-    const until = performance.now() + PATIENCE_MS;
-    for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
-      try {
-        const response = await send();
-        if (response.ok) return response;
-        throw new Refusal(response.status, await reasonOf(response));
-      } catch (error) {
-        // A server that is going down for a restart says 503.
-        const waits = onCut !== null && error instanceof Refusal && error.status === 503;
-        if ((error instanceof Refusal && !waits) || (error as Error).name === 'AbortError') throw error;
-        const refused = onCut === null && codeOf(error) === 'ECONNREFUSED';
-        if (refused || codeOf(error) === 'ENOTFOUND' || performance.now() > until) {
-          throw error instanceof Refusal ? error : unreachable(url, error);
-        }
-        onCut?.();
-        await wait(pause);
-      }
+    const headers = { ...identity, ...(sent !== null && { 'content-type': 'application/json' }) };
+    let response: Response;
+    try {
+      response = await fetch(url + path, { method, headers, body: sent });
+    } catch (error) {
+      throw unreachable((error as Error).cause);
     }
+    const text = await response.text();
+    if (!response.ok) throw refusal(response.status, text);
+    return JSON.parse(text) as T;
   }
 
-  async function answer(entry: string, on: AnswerEvents, signal: AbortSignal): Promise<Ending> {
-    let last = '';
+  function ask(chat: string | null, message: string, on: AnswerEvents): Asking {
+    // The same on every try: the server stores the message once.
+    const first = { type: 'message', content: message, idempotency_key: crypto.randomUUID() };
+    let answer: { message_id: string; after: number } | null = null;
     let got = '';
-    const until = () => performance.now() + PATIENCE_MS;
-    let giveUp = until();
-    for (let first = true; performance.now() < giveUp; first = false) {
-      const headers = last === '' ? identity : { ...identity, 'last-event-id': last };
-      const open = () => fetch(`${url}/conversations/inference/${entry}`, { headers, signal });
-      const response = await patiently(open, first ? null : on.cut);
-      on.begun(response.headers.get('x-message-id') ?? '');
-      try {
-        for await (const event of eventsOf(response)) {
-          last = event.id || last;
-          giveUp = until();
-          if (event.type === 'message') {
-            got += event.data;
-            on.text(event.data);
-          } else if (event.type === 'error') {
-            throw new CommandError((JSON.parse(event.data) as { description: string }).description);
-          } else if (event.type === 'done') {
-            const { finish_reason, sources, message } = JSON.parse(event.data);
-            // After a crash of the server the end brings the whole saved text, which may differ from what was seen.
-            if (typeof message === 'string' && message !== got) {
-              on.text(message.startsWith(got) ? message.slice(got.length) : `\n\n${message}`);
-            }
-            return { reason: finish_reason, sources };
-          }
-        }
-      } catch (error) {
-        if (error instanceof CommandError || signal.aborted) throw error;
+    let socket: WebSocket | null = null;
+    let stopping = false;
+    const left = Promise.withResolvers<'left'>();
+    let isLeft = false;
+
+    const send = (frame: object) => socket?.readyState === WebSocket.OPEN && socket.send(JSON.stringify(frame));
+    const sendStop = () => stopping && answer !== null && send({ type: 'stop', message_id: answer.message_id });
+
+    /** The end of the answer, or null after a cut. */
+    function receive(frame: Frame): 'answered' | 'stopped' | null {
+      if (frame.message_id !== undefined && answer === null) {
+        answer = { message_id: frame.message_id, after: 0 };
+        if (frame.conversation_id !== undefined) on.begun(frame.conversation_id);
+        sendStop();
       }
-      on.cut();
-      await wait(FIRST_PAUSE_MS);
+      if (frame.type === 'error') throw new CommandError(frame.detail ?? 'The server refused the message.');
+      const { content = '' } = frame;
+      if (frame.type === 'delta') {
+        if (answer !== null) answer.after = frame.seq ?? answer.after;
+        got += content;
+        if (content !== '') on.text(content);
+        return null;
+      }
+      // After a crash of the server its text may end earlier than what was seen of it.
+      if (!got.startsWith(content)) on.text(content.startsWith(got) ? content.slice(got.length) : `\n\n${content}`);
+      return stopping ? 'stopped' : 'answered';
     }
-    throw new CommandError(`The answer could not be followed to its end: ${url} breaks the connection.`);
-  }
 
-  /** Over the WebSocket of dialect 2, whose `stop` stops any answer of the caller's. */
-  async function stop(message: string): Promise<void> {
-    const address = `${url.replace(/^http/, 'ws')}/ws${key === null ? `?user_id=${encodeURIComponent(user ?? 'local')}` : ''}`;
-    const socket = new WebSocket(address, { headers: identity } as unknown as string[]);
-    const closed = new Promise<void>((resolve) => {
-      socket.addEventListener('close', () => resolve());
-      socket.addEventListener('error', () => resolve());
-    });
-    socket.addEventListener('open', () => {
-      socket.send(JSON.stringify({ type: 'stop', message_id: message }));
-      socket.close();
-    });
-    await Promise.race([closed, wait(STOP_WITHIN_MS, undefined, { ref: false })]);
-  }
-}
-
-interface ServerEvent {
-  id: string;
-  type: string;
-  data: string;
-}
-
-/** Server-Sent Events as they come (https://html.spec.whatwg.org/multipage/server-sent-events.html). */
-export async function* eventsOf(response: Response): AsyncGenerator<ServerEvent> {
-  if (response.body === null) return;
-  let rest = '';
-  let event = { id: '', type: 'message', data: [] as string[] };
-  for await (const text of response.body.pipeThrough(new TextDecoderStream())) {
-    const lines = (rest + text).split('\n');
-    rest = lines.pop() ?? '';
-    for (const line of lines) {
-      const [, field = '', value = ''] = /^([^:]*)(?:: ?(.*))?$/s.exec(line.replace(/\r$/, '')) ?? [];
-      if (line === '' || line === '\r') {
-        if (event.data.length > 0) yield { ...event, data: event.data.join('\n') };
-        event = { id: '', type: 'message', data: [] };
-      } else if (field === 'id') event.id = value;
-      else if (field === 'event') event.type = value;
-      else if (field === 'data') event.data.push(value);
+    async function follow(): Promise<'answered' | 'stopped' | 'left'> {
+      let until = performance.now() + PATIENCE_MS;
+      let pause = FIRST_PAUSE_MS;
+      for (let tries = 0; ; tries++) {
+        try {
+          socket = await connect();
+          send(answer === null ? { ...first, conversation_id: chat } : { type: 'resume', ...answer });
+          sendStop();
+          for await (const frame of framesOf(socket)) {
+            until = performance.now() + PATIENCE_MS;
+            pause = FIRST_PAUSE_MS;
+            const end = receive(frame);
+            if (end !== null) return end;
+          }
+        } catch (error) {
+          // A server that was never there is not waited for.
+          if (!(error instanceof Unreachable) || tries === 0 || performance.now() > until) throw error;
+        } finally {
+          socket?.close();
+        }
+        if (isLeft) return 'left';
+        if (performance.now() > until)
+          throw new CommandError(`${url} breaks every connection: the answer cannot be read.`);
+        on.cut();
+        await wait(pause);
+        pause = Math.min(2 * pause, LONGEST_PAUSE_MS);
+      }
     }
+
+    return {
+      ended: Promise.race([follow(), left.promise]),
+      stop() {
+        stopping = true;
+        sendStop();
+      },
+      leave() {
+        isLeft = true;
+        left.resolve('left');
+        socket?.terminate();
+      },
+    };
+  }
+
+  function connect(): Promise<WebSocket> {
+    // Without a key the socket wants a user by name; the machine's owner is `local`.
+    const named = key === null && user === null ? '&user_id=local' : '';
+    const address = `${url.replace(/^http/, 'ws')}/ws?stream=true${named}`;
+    const socket = new WebSocket(address, {
+      headers: identity,
+      handshakeTimeout: CONNECT_MS,
+      perMessageDeflate: false,
+    });
+    return new Promise((resolve, reject) => {
+      socket.once('open', () => resolve(socket));
+      socket.once('error', (error) => reject(unreachable(error)));
+      socket.once('unexpected-response', async (_, response: IncomingMessage) => {
+        reject(refusal(response.statusCode ?? 0, await readAll(response)));
+      });
+    });
+  }
+
+  function unreachable(error: unknown): Unreachable {
+    const { code, message, errors } = error as NodeJS.ErrnoException & { errors?: NodeJS.ErrnoException[] };
+    const reason = code ?? errors?.[0]?.code ?? message;
+    return new Unreachable(`No server answers at ${url} (${reason}). Start one with: ./parlance serve`);
+  }
+
+  /** The server's own sentence. */
+  function refusal(status: number, text: string): CommandError {
+    const said = sentenceOf(text) ?? `${url} answers with the status ${status}: is it a Parlance server?`;
+    if (status === 401) return new CommandError(`${said} Give it by PARLANCE_KEY or --key.`);
+    return status === 503 ? new Unreachable(said) : new CommandError(said);
   }
 }
 
-/** The server's own sentence. */
-async function reasonOf(response: Response): Promise<string> {
-  const text = await response.text();
-  let said = '';
+/** Frames as they come, until the connection is closed or dead. */
+async function* framesOf(socket: WebSocket): AsyncGenerator<Frame> {
+  const frames: Frame[] = [];
+  let open = true;
+  let wake = () => {};
+  const watch = setTimeout(() => socket.terminate(), SILENCE_MS);
+  socket.on('ping', () => watch.refresh());
+  socket.on('message', (data) => {
+    watch.refresh();
+    frames.push(JSON.parse(String(data)));
+    wake();
+  });
+  socket.on('error', () => {});
+  socket.on('close', () => {
+    open = false;
+    wake();
+  });
+  try {
+    while (open || frames.length > 0) {
+      const frame = frames.shift();
+      if (frame !== undefined) yield frame;
+      else {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+    }
+  } finally {
+    clearTimeout(watch);
+  }
+}
+
+/** From an error of dialect 2 or 3. */
+function sentenceOf(text: string): string | null {
   try {
     const { error, detail } = JSON.parse(text) as { error?: { description?: string }; detail?: string };
-    said = error?.description ?? detail ?? '';
+    return error?.description ?? detail ?? null;
   } catch {
-    // Not one of ours: its status has to do.
+    return null;
   }
-  if (response.status === 401) return `${said || 'A key is needed.'} Then give it by PARLANCE_KEY or --key.`;
-  return (
-    said ||
-    `The server answered with the status ${response.status}. Is ${new URL(response.url).origin} a Parlance server?`
-  );
-}
-
-function codeOf(error: unknown): string {
-  const { cause } = error as { cause?: { code?: string; errors?: { code?: string }[] } };
-  return cause?.code ?? cause?.errors?.[0]?.code ?? '';
-}
-
-function unreachable(url: string, error: unknown): CommandError {
-  const code = codeOf(error) || (error as Error).message;
-  return new CommandError(`No server answers at ${url} (${code}). Start one with: ./parlance serve`);
 }

@@ -4,14 +4,12 @@ import { createInterface, emitKeypressEvents } from 'node:readline';
 import { text as readAll } from 'node:stream/consumers';
 import type { Config } from '../config.ts';
 import { nearest } from '../nearest.ts';
-import { type Chat, type ChatClient, createChatClient, type Ending } from './chat-client.ts';
+import { type Chat, type ChatClient, createChatClient } from './chat-client.ts';
 import { CommandError, type Invocation, UsageError } from './command.ts';
 import { harmless, oneLine, print, say, styled, table, when } from './terminal.ts';
 
 /** Exit code of a command that was ended by Ctrl-C. */
 const INTERRUPTED = 130;
-const TITLE_WORDS = 6;
-const TITLE_CHARACTERS = 100;
 const SHOWN_ENTRIES = 10;
 const SHOWN_CHATS = 30;
 
@@ -23,7 +21,8 @@ export async function chat(invocation: Invocation): Promise<number> {
     user: invocation.text('user'),
   });
   const opened = invocation.text('open');
-  const session: Session = { client, chat: opened === null ? null : await client.find(opened), listed: [] };
+  const session: Session = { client, chat: null, listed: [] };
+  if (opened !== null) session.chat = (await client.find(opened)).id;
   if (invocation.args.length > 0) return once(session, invocation.args.join(' '));
   if (!process.stdin.isTTY) return once(session, (await readAll(process.stdin)).replace(/\r?\n$/, ''));
   return converse(session);
@@ -44,98 +43,66 @@ function readUrl(text: string): string {
 
 interface Session {
   client: ChatClient;
-  /** Null until the first message of a new one. */
-  chat: Chat | null;
+  /** The id of the open chat; null until the first message of a new one. */
+  chat: string | null;
   /** What `/list` showed last: `/open 2` is its second. */
   listed: Chat[];
 }
 
 async function once(session: Session, message: string): Promise<number> {
   if (message.trim() === '') throw new UsageError('There is no message: write one behind "chat", or pipe one in.');
-  const ending = await ask(session, message);
-  return ending === null || ending.reason === 'cancelled' ? INTERRUPTED : ending.reason === 'incomplete' ? 1 : 0;
+  return (await ask(session, message)) ? 0 : INTERRUPTED;
 }
 
-/** Sends a message and writes its answer as it comes; Ctrl-C stops it. Null: it was left, and goes on without us. */
-async function ask(session: Session, message: string): Promise<Ending | null> {
-  const { client } = session;
-  session.chat ??= await client.create(titleOf(message));
-  const entry = await client.say(session.chat.id, message);
-  const leave = new AbortController();
-  const shown = createAnswerText();
-  let answer = '';
-  let asked = 0;
-  const interrupt = () => {
-    asked++;
-    if (asked === 1 && answer !== '') void client.stop(answer).catch(() => leave.abort());
-    else leave.abort();
+/** Sends a message and writes its answer as it comes. Ctrl-C stops the answer, a second one leaves it: then false. */
+async function ask(session: Session, message: string): Promise<boolean> {
+  const { write, cut, end } = createAnswerText();
+  const begun = (chat: string) => {
+    session.chat = chat;
   };
+  const asking = session.client.ask(session.chat, message, { begun, text: write, cut });
+  let interrupts = 0;
+  const interrupt = () => (interrupts++ === 0 ? asking.stop() : asking.leave());
   process.on('SIGINT', interrupt);
   try {
-    const ending = await client.answer(
-      entry,
-      {
-        begun: (id) => {
-          answer = id;
-        },
-        text: shown.write,
-        cut: shown.cut,
-      },
-      leave.signal,
-    );
-    shown.end(noteOf(ending));
-    return ending;
+    const ended = await asking.ended;
+    end(NOTES[ended]);
+    return ended === 'answered';
   } catch (error) {
-    shown.end('');
-    if (!leave.signal.aborted) throw error;
-    say(styled('dim', 'Left; the answer goes on being written, and /open shows it.', process.stderr));
-    return null;
+    end('');
+    throw error;
   } finally {
     process.off('SIGINT', interrupt);
   }
 }
 
+const NOTES = {
+  answered: '',
+  stopped: 'Stopped; what was written is kept.',
+  left: 'Left; the answer goes on being written.',
+};
+
 /** On a terminal without what it would obey; into a pipe as it is. */
 function createAnswerText() {
-  const { stdout } = process;
-  let ended = true;
+  const { stdout, stderr } = process;
+  let atStart = true;
   let waiting = false;
   return {
     write(text: string): void {
-      if (waiting && process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+      if (waiting && stderr.isTTY) stderr.write('\r\x1b[K');
       waiting = false;
       stdout.write(stdout.isTTY ? harmless(text) : text);
-      ended = text.endsWith('\n');
+      atStart = text.endsWith('\n');
     },
     cut(): void {
-      if (!waiting && process.stderr.isTTY) process.stderr.write(styled('dim', '\n… reconnecting', process.stderr));
+      if (!waiting && stderr.isTTY) stderr.write(styled('dim', `${atStart ? '' : '\n'}… reconnecting`, stderr));
       waiting = true;
     },
     end(note: string): void {
-      if (!ended) stdout.write('\n');
-      ended = true;
-      if (note !== '') say(styled('dim', note, process.stderr));
+      if (waiting || !atStart) stdout.write('\n');
+      if (note !== '') say(styled('dim', note, stderr));
     },
   };
-}
-
-const NOTES: Record<Ending['reason'], string> = {
-  stop: '',
-  length: 'The answer was cut at its length limit.',
-  incomplete: 'The answer broke off; what was written is kept.',
-  cancelled: 'Stopped; what was written is kept.',
-  content_filter: 'The provider filtered the rest of the answer.',
-};
-
-function noteOf({ reason, sources }: Ending): string {
-  const lines = sources.map(({ index, title, url }) => `[${index}] ${oneLine(title, 80)} ${harmless(url)}`);
-  return [...lines, NOTES[reason]].filter((line) => line !== '').join('\n');
-}
-
-/** The title of a chat begun here: the first words of its message. */
-function titleOf(message: string): string {
-  const words = message.trim().slice(0, 1000).split(/\s+/u).slice(0, TITLE_WORDS).join(' ');
-  return [...harmless(words)].slice(0, TITLE_CHARACTERS).join('') || 'New chat';
 }
 
 // ---- in conversation
@@ -143,7 +110,7 @@ function titleOf(message: string): string {
 async function converse(session: Session): Promise<number> {
   await session.client.list();
   say(styled('dim', 'Ctrl-C stops an answer, /help lists the commands, Ctrl-D leaves.', process.stderr));
-  if (session.chat !== null) await open(session, session.chat);
+  if (session.chat !== null) await open(session, await session.client.find(session.chat));
   const history: string[] = [];
   for (;;) {
     const message = await readMessage(history);
@@ -202,7 +169,7 @@ async function begin(session: Session): Promise<void> {
 async function list(session: Session): Promise<void> {
   session.listed = (await session.client.list()).slice(0, SHOWN_CHATS);
   const rows = session.listed.map(({ id, name, updated_at }, i) => [
-    `${i + 1}${id === session.chat?.id ? ' *' : ''}`,
+    `${i + 1}${id === session.chat ? ' *' : ''}`,
     name,
     when(Date.parse(updated_at)),
   ]);
@@ -214,13 +181,13 @@ async function openNamed(session: Session, arg: string): Promise<void> {
   if (listed === undefined && /^\d{1,3}$/.test(arg) && session.listed.length > 0) {
     throw new CommandError(`/list showed ${session.listed.length} chats.`);
   }
-  await open(session, listed ?? (await session.client.find(arg)));
+  await open(session, await session.client.find(listed?.id ?? arg));
 }
 
 /** Shows how the chat stands, as if it had been spoken here. */
 async function open(session: Session, chat: Chat): Promise<void> {
   const entries = await session.client.entries(chat.id);
-  session.chat = chat;
+  session.chat = chat.id;
   print(styled('bold', oneLine(chat.name, 78)));
   const older = entries.length - SHOWN_ENTRIES;
   if (older > 0) print(styled('dim', `(${older} older messages)`));
@@ -231,14 +198,16 @@ async function open(session: Session, chat: Chat): Promise<void> {
 
 async function rename(session: Session, title: string): Promise<void> {
   if (session.chat === null) throw new CommandError('This chat has no messages yet.');
-  session.chat = await session.client.rename(session.chat.id, title);
+  await session.client.rename(session.chat, title);
+  say(styled('dim', `This chat is called "${oneLine(title, 60)}" now.`, process.stderr));
 }
 
 async function remove(session: Session): Promise<void> {
   if (session.chat === null) throw new CommandError('This chat has no messages yet.');
-  const sure = await readMessage([], `Delete "${oneLine(session.chat.name, 50)}" for good? [y/N] `);
+  const { id, name } = await session.client.find(session.chat);
+  const sure = await readMessage([], `Delete "${oneLine(name, 50)}" for good? [y/N] `);
   if (!/^y(es)?$/i.test(sure?.trim() ?? '')) return;
-  await session.client.remove(session.chat.id);
+  await session.client.remove(id);
   session.chat = null;
   say(styled('dim', 'Deleted. The next message begins a new chat.', process.stderr));
 }
@@ -274,9 +243,11 @@ function readMessage(history: string[], prompt = '> '): Promise<string | null> {
   stdout.write(PASTES.on);
 
   return new Promise((resolve) => {
+    let finished = false;
     const finish = (message: string | null) => {
+      if (finished) return;
+      finished = true;
       stdin.off('keypress', onKey);
-      reader.removeAllListeners();
       reader.close();
       stdout.write(PASTES.off);
       if (message === null) stdout.write('\n');
