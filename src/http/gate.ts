@@ -119,11 +119,10 @@ export function requireScope(principal: Principal, scope: Scope): void {
   }
 }
 
-/** "All that are given must agree" (DIALECTS.md, section 2): whoever the header and the query name. */
+/** Whoever the request names: `X-User-ID` in every dialect, `user_id` in the query where the dialect knows it. */
 export function namedUsers({ request, dialect }: Exchange): string[] {
-  if (!dialect.namesUser) return NO_USERS;
   const header = request.headers['x-user-id'];
-  const query = (request.query as { user_id?: unknown }).user_id;
+  const query = dialect.namesUser ? (request.query as { user_id?: unknown }).user_id : undefined;
   if (header === undefined && query === undefined) return NO_USERS;
   const users = [typeof header === 'string' ? decodeHeader(header) : header, query].flat();
   const texts = users.filter((user) => typeof user === 'string');
