@@ -9,4 +9,3 @@ export function createModels(m: Config['models'] & { guide: ModelProvider | null
   return { ...models, start: async () => { infos = (await provider?.list(AbortSignal.timeout(2000)).catch(() => [])) ?? []; }, close: async () => { await provider?.close?.(); } };
 }
 export type ModelRegistry = ReturnType<typeof createModels>;
-export function createWebSearch(_: unknown): never[] { return []; }
