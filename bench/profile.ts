@@ -1,6 +1,6 @@
 /**
- * `node bench/profile.ts FILE.cpuprofile … [--top N]`: where the time of a profile went, by function and by file, idle
- * time left out. Profiles come from `npm run bench -- burst --only parlance --profile FOLDER`: one file per thread.
+ * `node bench/profile.ts FILE.cpuprofile … [--top N] [--skip SECONDS]`: where the time of a profile went, by function
+ * and by file, idle time and what came before `--skip` (the start) left out. Profiles come from `npm run bench -- burst --only parlance --profile FOLDER`: one file per thread.
  */
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
@@ -20,7 +20,7 @@ interface Profile {
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { top: { type: 'string', default: '30' } },
+  options: { top: { type: 'string', default: '30' }, skip: { type: 'string', default: '0' } },
 });
 
 /** The file from the project's folder or its package on. */
@@ -33,11 +33,14 @@ function selfTimes(profile: Profile): { byFunction: Map<string, number>; byFile:
   const frames = new Map(profile.nodes.map(({ id, callFrame }) => [id, callFrame]));
   const byFunction = new Map<string, number>();
   const byFile = new Map<string, number>();
+  const begin = Number(values.skip) * 1e6;
+  let at = 0;
   let all = 0;
   profile.samples.forEach((id, i) => {
     const frame = frames.get(id);
-    if (!frame || frame.functionName === '(idle)') return;
     const time = profile.timeDeltas[i] ?? 0;
+    at += time;
+    if (!frame || frame.functionName === '(idle)' || at < begin) return;
     const where = file(frame.url);
     const name = `${frame.functionName || '(anonymous)'}  ${where}:${frame.lineNumber + 1}`;
     byFunction.set(name, (byFunction.get(name) ?? 0) + time);
