@@ -6,7 +6,7 @@ import { notFound } from '#core/errors.ts';
 import type { ConversationRef } from '#core/ids.ts';
 import type { Owner } from '#core/principal.ts';
 import type { Sql } from './sql.ts';
-import { db, type Flag, type Row, type Tables } from './tables.ts';
+import { atMost, db, type Flag, type Row, type Tables } from './tables.ts';
 
 /** What is the owner's: their own things, and with `findsKeyless` those of every keyless user. */
 export interface OwnerValues {
@@ -50,7 +50,7 @@ const selectByExternalId = (p: OwnerValues & { externalId: string }) =>
     .where(isOwned(p))
     .orderBy((eb) => eb('c.user', '=', p.user), 'desc')
     .orderBy('c.id')
-    .limit(1);
+    .limit(atMost(1));
 
 /** For what belongs to a conversation known to be the owner's. */
 const selectInner = (p: { id: string }) => conversations().where('c.id', '=', p.id);

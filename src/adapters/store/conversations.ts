@@ -16,7 +16,7 @@ import {
 import { doOnce, forgetConversation } from './idempotency.ts';
 import { deleteLogs } from './logs.ts';
 import type { Sql } from './sql.ts';
-import { db, type Flag, type Row } from './tables.ts';
+import { atMost, db, type Flag, type Row } from './tables.ts';
 import { ensureUser } from './users.ts';
 
 type Unit<T> = T & { owner: Owner; now: number; once: { key: string; command: string } | null };
@@ -35,12 +35,12 @@ const selectList = (column: 'c.active_at' | 'c.created_at', direction: 'asc' | '
   conversations()
     .where('c.tenant', '=', p.tenant)
     .where('c.user', '=', p.user)
-    .where('c.listed', '=', 1)
+    .where('c.listed', '=', (eb) => eb.lit(1))
     .where('c.archived', '=', p.archived)
     .where((eb) => eb(eb.refTuple(column, 'c.id'), direction === 'asc' ? '>' : '<', eb.tuple(p.at, p.id)))
     .orderBy(column, direction)
     .orderBy('c.id', direction)
-    .limit(p.limit)
+    .limit(atMost(p.limit))
     .offset(p.offset);
 
 const lists = {
@@ -99,7 +99,7 @@ const updateUntitled = (p: { id: string; title: string }) =>
 const removeConversation = (p: { id: string }) => db.deleteFrom('conversations').where('id', '=', p.id);
 
 const selectOfUser = (p: { tenant: string; user: string; limit: number }) =>
-  conversations().where('c.tenant', '=', p.tenant).where('c.user', '=', p.user).limit(p.limit);
+  conversations().where('c.tenant', '=', p.tenant).where('c.user', '=', p.user).limit(atMost(p.limit));
 
 const selectOpenRuns = (p: { conversation: string }) =>
   db

@@ -23,7 +23,7 @@ const selectOutcome = (p: { tenant: string; user: string; key: string; since: nu
     .where('created_at', '>', p.since);
 
 /** In place of an expired row too. */
-const insertOutcome = (p: Omit<Row<'idempotency'>, 'gone'>) =>
+const insertOutcome = (p: Omit<Row<'idempotency'>, 'row' | 'gone'>) =>
   db
     .insertInto('idempotency')
     .values({

@@ -7,35 +7,32 @@
 import { type RunEvent, unpackEvents } from '#core/event.ts';
 import type { LogBatch } from '#ports/store.ts';
 import type { Sql } from './sql.ts';
-import { db } from './tables.ts';
+import { atMost, db, type Row } from './tables.ts';
 
-/** Only while the run is there and open, so that nothing comes back to life and nothing follows the terminal event. */
-const insertBatch = (p: LogBatch) =>
+/** The log of an open run; its `newest` is null before the first row. */
+const selectOpenLog = (p: { run: string }) =>
   db
-    .insertInto('run_events')
-    .columns(['tenant', 'run', 'previous', 'first', 'last', 'payload'])
-    .expression((eb) =>
-      eb
-        .selectFrom('runs as r')
-        .leftJoin('run_logs as l', 'l.run', 'r.sequence')
-        .select((eb) => [
-          'r.tenant',
-          'r.sequence',
-          'l.newest',
-          eb.val(p.first).as('first'),
-          eb.val(p.last).as('last'),
-          eb.val(p.payload).as('payload'),
-        ])
-        .where('r.id', '=', p.run)
-        .where('r.ended_at', 'is', null),
-    )
-    .returning(['row', 'run', 'tenant']);
+    .selectFrom('runs as r')
+    .leftJoin('run_logs as l', 'l.run', 'r.sequence')
+    .select(['r.sequence', 'r.tenant', 'l.newest'])
+    .where('r.id', '=', p.run)
+    .where('r.ended_at', 'is', null);
 
-const upsertLog = (p: { run: number; tenant: string; newest: number }) =>
-  db
-    .insertInto('run_logs')
-    .values({ run: p.run, tenant: p.tenant, newest: p.newest, ended_at: null })
-    .onConflict((conflict) => conflict.column('run').doUpdateSet((eb) => ({ newest: eb.ref('excluded.newest') })));
+const insertBatch = (p: Omit<Row<'run_events'>, 'row'>) =>
+  db.insertInto('run_events').values({
+    tenant: p.tenant,
+    run: p.run,
+    previous: p.previous,
+    first: p.first,
+    last: p.last,
+    payload: p.payload,
+  });
+
+const insertLog = (p: { run: number; tenant: string; newest: number }) =>
+  db.insertInto('run_logs').values({ run: p.run, tenant: p.tenant, newest: p.newest, ended_at: null });
+
+const updateLog = (p: { run: number; newest: number }) =>
+  db.updateTable('run_logs').set({ newest: p.newest }).where('run', '=', p.run);
 
 const updateLogEnded = (p: { run: number; now: number }) =>
   db.updateTable('run_logs').set({ ended_at: p.now }).where('run', '=', p.run);
@@ -59,7 +56,7 @@ const selectBatches = (p: { run: string; after: number; limit: number }) =>
             .where('e.last', '>', p.after),
         ),
     )
-    .with('page', (cte) => cte.selectFrom('log').select('row').orderBy('first').limit(p.limit))
+    .with('page', (cte) => cte.selectFrom('log').select('row').orderBy('first').limit(atMost(p.limit)))
     .selectFrom('page')
     .innerJoin('run_events as e', 'e.row', 'page.row')
     .select(['e.first', 'e.payload'])
@@ -85,11 +82,14 @@ export async function appendEvents(sql: Sql, { batches }: { batches: LogBatch[] 
   for (const batch of batches) await appendBatch(sql, batch);
 }
 
-export async function appendBatch(sql: Sql, batch: LogBatch): Promise<void> {
-  const appended = await sql.first(insertBatch, batch);
-  if (appended !== undefined) {
-    await sql.run(upsertLog, { run: appended.run, tenant: appended.tenant, newest: appended.row });
-  }
+/** Only while the run is there and open, so that nothing comes back to life and nothing follows the terminal event. */
+export async function appendBatch(sql: Sql, { run: id, first, last, payload }: LogBatch): Promise<void> {
+  const log = await sql.first(selectOpenLog, { run: id });
+  if (log === undefined) return;
+  const { sequence: run, tenant, newest: previous } = log;
+  const newest = await sql.insert(insertBatch, { tenant, run, previous, first, last, payload });
+  if (previous === null) await sql.run(insertLog, { run, tenant, newest });
+  else await sql.run(updateLog, { run, newest });
 }
 
 /** From here on the log may expire. */

@@ -10,7 +10,7 @@ import { makeConversation } from './conversations.ts';
 import { recall, remember, rememberRun } from './idempotency.ts';
 import { addRun, loadRun, openAnswers } from './runs.ts';
 import type { Sql } from './sql.ts';
-import { db, type Row } from './tables.ts';
+import { atMost, db, type Row } from './tables.ts';
 import { addTurn, findInConversation, findTurn, giveRun, loadTurn } from './turns.ts';
 
 const updateHead = (p: { id: string; head: string; depth: number; now: number }) =>
@@ -28,7 +28,7 @@ const selectByExternalId = (p: { conversation: string; externalId: string }) =>
 
 /** The newest of the answers to a turn. */
 const selectAnswer = (p: { turn: string }) =>
-  db.selectFrom('turns').select('id').where('answers', '=', p.turn).orderBy('id', 'desc').limit(1);
+  db.selectFrom('turns').select('id').where('answers', '=', p.turn).orderBy('id', 'desc').limit(atMost(1));
 
 /** From the head towards the root until a user turn that has something to answer. */
 const selectNewestUserTurn = (p: { conversation: string; head: string }) =>
@@ -40,19 +40,14 @@ const selectNewestUserTurn = (p: { conversation: string; head: string }) =>
         .where('t.conversation', '=', p.conversation)
         .where('t.id', '=', p.head)
         .unionAll((eb) =>
-          eb
-            .selectFrom('path')
-            .innerJoin('turns as t', (join) =>
-              join.on('t.conversation', '=', p.conversation).onRef('t.id', '=', 'path.parent'),
-            )
-            .select(['t.id', 't.parent', 't.role']),
+          eb.selectFrom('path').innerJoin('turns as t', 't.id', 'path.parent').select(['t.id', 't.parent', 't.role']),
         ),
     )
     .selectFrom('path')
     .select('path.id')
     .where('path.role', '=', 'user')
     .where((eb) => eb.exists(eb.selectFrom('items as i').select('i.row').whereRef('i.turn', '=', 'path.id')))
-    .limit(1);
+    .limit(atMost(1));
 
 export async function acceptMessage(sql: Sql, unit: AcceptMessage): Promise<Outcome<Accepted>> {
   const kept = await recall(sql, unit);

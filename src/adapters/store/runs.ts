@@ -8,7 +8,7 @@ import { addChange } from './changes.ts';
 import { findInner, type OwnerValues, ownerValues } from './conversation-rows.ts';
 import { appendBatch, endLog } from './logs.ts';
 import type { Sql } from './sql.ts';
-import { db, type Row } from './tables.ts';
+import { atMost, db, type Row } from './tables.ts';
 import { giveRun, writeTurn } from './turns.ts';
 
 /** What a run leaves of its turn. */
@@ -40,6 +40,15 @@ const insertRun = (p: Omit<Row<'runs'>, 'sequence'>) =>
     started_at: p.started_at,
     ended_at: p.ended_at,
   });
+
+/** With what a change in its conversation's feed needs. */
+const selectRunToEnd = (p: { id: string }) =>
+  db
+    .selectFrom('runs as r')
+    .leftJoin('conversations as c', 'c.id', 'r.conversation')
+    .select(['r.sequence', 'r.id', 'r.tenant', 'r.user', 'r.conversation', 'r.turn', 'r.kind', 'c.listed'])
+    .where('r.id', '=', p.id)
+    .where('r.ended_at', 'is', null);
 
 const selectRun = (p: { id: string }) => db.selectFrom('runs').selectAll().where('id', '=', p.id);
 
@@ -73,7 +82,7 @@ const selectOpenAnswers = (p: { conversation: string }) =>
     .where('kind', '=', 'answer')
     .orderBy('sequence');
 
-const selectFirstOpenAnswer = (p: { conversation: string }) => selectOpenAnswers(p).limit(1);
+const selectFirstOpenAnswer = (p: { conversation: string }) => selectOpenAnswers(p).limit(atMost(1));
 
 const updateStarted = (p: { sequence: number; now: number }) =>
   db.updateTable('runs').set({ status: 'started', started_at: p.now }).where('sequence', '=', p.sequence);
@@ -177,8 +186,8 @@ export async function startTitleRun(
 
 export async function finishRun(sql: Sql, unit: FinishRun): Promise<{ next: Run | null }> {
   const { end, items, now } = unit;
-  const run = await sql.first(selectRun, { id: unit.run });
-  if (run === undefined || run.ended_at !== null) return { next: null };
+  const run = await sql.first(selectRunToEnd, { id: unit.run });
+  if (run === undefined) return { next: null };
   if (unit.tail !== null) await appendBatch(sql, unit.tail);
   await endLog(sql, run.sequence, now);
   await sql.run(updateEnded, {
@@ -195,11 +204,11 @@ export async function finishRun(sql: Sql, unit: FinishRun): Promise<{ next: Run 
   if (run.turn !== null) {
     await writeTurn(sql, { tenant: run.tenant, turn: run.turn, status: turnStatus[end.status], items, now });
   }
-  if (run.kind !== 'answer' || run.conversation === null) return { next: null };
-  await sql.run(updateActivity, { id: run.conversation, now });
-  const conversation = await findInner(sql, run.conversation);
-  if (conversation !== undefined) await addChange(sql, conversation, 'run-ended', run.id, now);
-  return { next: await startNextRun(sql, { conversation: run.conversation, now }) };
+  const { tenant, user, conversation: id, listed } = run;
+  if (run.kind !== 'answer' || id === null || listed === null) return { next: null };
+  await sql.run(updateActivity, { id, now });
+  await addChange(sql, { id, tenant, user, listed }, 'run-ended', run.id, now);
+  return { next: await startNextRun(sql, { conversation: id, now }) };
 }
 
 export async function startNextRun(

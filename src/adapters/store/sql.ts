@@ -16,6 +16,8 @@ export interface Sql {
   all<P extends object, R>(statement: Statement<P, R>, values: P): R[] | Promise<R[]>;
   /** The first of them. */
   first<P extends object, R>(statement: Statement<P, R>, values: P): R | undefined | Promise<R | undefined>;
+  /** Inserts one row and gives the number the database gave it (`row`, `sequence`): cheaper on SQLite than `returning`. */
+  insert<P extends object, R>(statement: Statement<P, R>, values: P): number | Promise<number>;
   /** Runs a statement without rows and says how many rows it changed. */
   run<P extends object, R>(statement: Statement<P, R>, values: P): number | Promise<number>;
 }

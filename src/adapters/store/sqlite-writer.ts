@@ -1,6 +1,6 @@
 /**
  * The writer thread: it alone has a connection that writes. What came while it was committing is its next group: one
- * transaction, a savepoint for each unit, one fsync, and only then one message with all the answers.
+ * transaction, one fsync, and only then one message with all the answers.
  */
 
 import { DatabaseSync } from 'node:sqlite';
@@ -46,13 +46,13 @@ function openWriter(path: string): DatabaseSync {
 
 function serve(port: MessagePort, database: DatabaseSync): void {
   const run = openGroup(database);
-  port.on('message', async (first: Call[]) => {
-    const calls = first;
+  port.on('message', async (first: string) => {
+    const calls: Call[] = JSON.parse(first);
     for (let more = receiveMessageOnPort(port); more !== undefined; more = receiveMessageOnPort(port)) {
-      calls.push(...(more.message as Call[]));
+      for (const call of JSON.parse(more.message) as Call[]) calls.push(call);
     }
     const answers = await run(calls);
-    port.postMessage(answers);
+    port.postMessage(JSON.stringify(answers));
     if (calls.some(([, name]) => name === 'close')) {
       database.close();
       port.close();
@@ -62,40 +62,52 @@ function serve(port: MessagePort, database: DatabaseSync): void {
   });
 }
 
-/** Runs a group of calls in one transaction and gives their answers, which are true once it returns. */
+/**
+ * Runs a group of calls in one transaction and gives their answers, which are true once it returns. As every unit looks
+ * before it writes, one that is refused has nothing to undo. Should one fail half-way, the group is run again with a
+ * savepoint for each unit: savepoints for all from the start would cost as much as the units themselves, since SQLite
+ * keeps a copy of every page that is changed within one.
+ */
 function openGroup(database: DatabaseSync): (calls: readonly Call[]) => Promise<Answer[]> {
   const sql = openSql(database);
-  const begin = database.prepare('begin immediate');
-  const commit = database.prepare('commit');
-  const savepoint = database.prepare('savepoint unit');
-  const release = database.prepare('release unit');
-  const undo = database.prepare('rollback to unit');
 
-  async function runUnit([number, name, unit]: Call): Promise<Answer> {
-    if (name === 'ping' || name === 'close') return [number, null, null];
-    savepoint.run();
-    try {
-      const value = await units[name](sql, unit as never);
-      release.run();
-      return [number, value, null];
-    } catch (error) {
-      // A full disk, or a broken one, takes the whole group with it.
-      if (!database.isTransaction || isLost(error)) throw error;
-      undo.run();
-      release.run();
-      return [number, null, toFailure(error)];
+  async function attempt(calls: readonly Call[], savepoints: boolean): Promise<Answer[] | null> {
+    database.exec('begin immediate');
+    const answers: Answer[] = [];
+    for (const [number, name, unit] of calls) {
+      if (name === 'ping' || name === 'close') {
+        answers.push([number, null, null]);
+        continue;
+      }
+      if (savepoints) database.exec('savepoint unit');
+      const before = sql.writes();
+      try {
+        answers.push([number, await units[name](sql, unit as never), null]);
+      } catch (error) {
+        // A full disk, or a broken one, takes the whole group with it.
+        if (!database.isTransaction || isLost(error)) throw error;
+        if (savepoints) database.exec('rollback to unit');
+        else if (sql.writes() !== before) return null;
+        answers.push([number, null, toFailure(error)]);
+      }
+      if (savepoints) database.exec('release unit');
     }
+    database.exec('commit');
+    return answers;
+  }
+
+  function rollback(): void {
+    if (database.isTransaction) database.exec('rollback');
   }
 
   return async (calls) => {
     try {
-      begin.run();
-      const answers: Answer[] = [];
-      for (const call of calls) answers.push(await runUnit(call));
-      commit.run();
-      return answers;
+      const answers = await attempt(calls, false);
+      if (answers !== null) return answers;
+      rollback();
+      return (await attempt(calls, true)) ?? [];
     } catch (error) {
-      if (database.isTransaction) database.exec('rollback');
+      rollback();
       const failure = toFailure(error);
       return calls.map(([number]) => [number, null, failure]);
     }

@@ -39,6 +39,7 @@ export async function openSqliteStore(options: SqliteOptions): Promise<Store> {
     return {
       ...writer.units,
       ...reader.reads,
+      queued: writer.queued,
       health: (deep) => checkHealth(files.database, writer, reader, deep),
       close: async () => {
         reader.close();
@@ -65,6 +66,7 @@ function bind<T extends object>(table: T, call: (name: keyof T, values: unknown[
 interface Writer {
   units: Bound<typeof units>;
   ping: () => Promise<void>;
+  queued: () => number;
   close: () => Promise<void>;
 }
 
@@ -87,12 +89,13 @@ function startWriter(path: string): Writer {
   }
 
   function send(): void {
-    thread.postMessage(calls);
+    // JSON is cheaper than a structured clone, and all that units take and give is JSON.
+    thread.postMessage(JSON.stringify(calls));
     calls = [];
   }
 
-  thread.on('message', (answers: Answer[]) => {
-    for (const [answered, value, failure] of answers) {
+  thread.on('message', (answers: string) => {
+    for (const [answered, value, failure] of JSON.parse(answers) as Answer[]) {
       const it = waiting.get(answered);
       waiting.delete(answered);
       if (failure === null) it?.resolve(value as never);
@@ -115,6 +118,7 @@ function startWriter(path: string): Writer {
     ping: async () => {
       await call('ping', null);
     },
+    queued: () => waiting.size,
     close: async () => {
       const exit = new Promise((resolve) => thread.once('exit', resolve));
       await call('close', null);

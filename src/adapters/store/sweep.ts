@@ -4,7 +4,7 @@ import { conversations } from './conversation-rows.ts';
 import { eraseConversation } from './conversations.ts';
 import { KEEP_OUTCOMES_MS } from './idempotency.ts';
 import type { Sql } from './sql.ts';
-import { db } from './tables.ts';
+import { atMost, db } from './tables.ts';
 
 const HOUR_MS = 60 * 60 * 1000;
 const KEEP_LOGS_MS = 24 * HOUR_MS;
@@ -27,14 +27,16 @@ const removeEndedLogs = (p: { before: number; limit: number }) =>
         .where('ended_at', 'is not', null)
         .where('ended_at', '<=', p.before)
         .orderBy('ended_at')
-        .limit(p.limit),
+        .limit(atMost(p.limit)),
     );
 
 /** Of the oldest rows those whose log is gone. Logs expire about in the order they were written, so it is most of them. */
 const removeLoglessEvents = (p: { limit: number }) =>
   db.deleteFrom('run_events').where('row', 'in', (eb) =>
     eb
-      .selectFrom((eb) => eb.selectFrom('run_events').select(['row', 'run']).orderBy('row').limit(p.limit).as('oldest'))
+      .selectFrom((eb) =>
+        eb.selectFrom('run_events').select(['row', 'run']).orderBy('row').limit(atMost(p.limit)).as('oldest'),
+      )
       .select('oldest.row')
       .where((eb) =>
         eb.not(eb.exists(eb.selectFrom('run_logs as l').select('l.run').whereRef('l.run', '=', 'oldest.run'))),
@@ -42,39 +44,30 @@ const removeLoglessEvents = (p: { limit: number }) =>
   );
 
 const removeOutcomes = (p: { before: number; limit: number }) =>
-  db.deleteFrom('idempotency').where(
-    (eb) => eb.refTuple('tenant', 'user', 'key'),
-    'in',
-    (eb) =>
+  db
+    .deleteFrom('idempotency')
+    .where('row', 'in', (eb) =>
       eb
         .selectFrom('idempotency')
-        .select(['tenant', 'user', 'key'])
+        .select('row')
         .where('created_at', '<=', p.before)
         .orderBy('created_at')
-        .limit(p.limit)
-        .$asTuple('tenant', 'user', 'key'),
-  );
+        .limit(atMost(p.limit)),
+    );
 
+/** Of the oldest rows. */
 const removeChanges = (p: { before: number; limit: number }) =>
-  db.deleteFrom('changes').where(
-    (eb) => eb.refTuple('tenant', 'user', 'number'),
-    'in',
-    (eb) =>
-      eb
-        .selectFrom('changes')
-        .select(['tenant', 'user', 'number'])
-        .where('created_at', '<=', p.before)
-        .orderBy('created_at')
-        .limit(p.limit)
-        .$asTuple('tenant', 'user', 'number'),
-  );
+  db
+    .deleteFrom('changes')
+    .where('created_at', '<=', p.before)
+    .where('row', 'in', (eb) => eb.selectFrom('changes').select('row').orderBy('row').limit(atMost(p.limit)));
 
 const selectUnlisted = (p: { before: number; limit: number }) =>
   conversations()
     .where('c.listed', '=', (eb) => eb.lit(0))
     .where('c.active_at', '<=', p.before)
     .orderBy('c.active_at')
-    .limit(p.limit);
+    .limit(atMost(p.limit));
 
 export async function sweep(sql: Sql, { now }: { now: number }): Promise<boolean> {
   const deleted = [

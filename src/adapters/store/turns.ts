@@ -15,12 +15,15 @@ import {
   toConversation,
 } from './conversation-rows.ts';
 import type { Sql } from './sql.ts';
-import { db, type Row } from './tables.ts';
+import { atMost, db, type Row } from './tables.ts';
 
 /** The most turns `readContext` goes back. */
 const MAX_CONTEXT_TURNS = 1000;
 
-const insertTurn = (p: Row<'turns'>) =>
+/** A turn's row without what the database or its items add. */
+type TurnRow = Omit<Row<'turns'>, 'row' | 'tokens'>;
+
+const insertTurn = (p: TurnRow & { tokens: number }) =>
   db.insertInto('turns').values({
     conversation: p.conversation,
     id: p.id,
@@ -50,11 +53,7 @@ const insertItem = (p: Omit<Row<'items'>, 'row'>) =>
 const removeItems = (p: { turn: string }) => db.deleteFrom('items').where('turn', '=', p.turn);
 
 const updateWritten = (p: { id: string; status: TurnStatus; tokens: number; now: number }) =>
-  db
-    .updateTable('turns')
-    .set({ status: p.status, tokens: p.tokens, updated_at: p.now })
-    .where('id', '=', p.id)
-    .returning('id');
+  db.updateTable('turns').set({ status: p.status, tokens: p.tokens, updated_at: p.now }).where('id', '=', p.id);
 
 const updateRun = (p: { id: string; run: string; status: TurnStatus; now: number }) =>
   db.updateTable('turns').set({ run: p.run, status: p.status, updated_at: p.now }).where('id', '=', p.id);
@@ -86,17 +85,12 @@ const selectPath = (p: { conversation: string; head: string; before: number; lim
         .where('t.conversation', '=', p.conversation)
         .where('t.id', '=', p.head)
         .unionAll((eb) =>
-          eb
-            .selectFrom('path')
-            .innerJoin('turns as t', (join) =>
-              join.on('t.conversation', '=', p.conversation).onRef('t.id', '=', 'path.parent'),
-            )
-            .select(['t.id', 't.parent', 't.depth']),
+          eb.selectFrom('path').innerJoin('turns as t', 't.id', 'path.parent').select(['t.id', 't.parent', 't.depth']),
         ),
     )
-    .with('page', (cte) => cte.selectFrom('path').select('id').where('depth', '<', p.before).limit(p.limit))
+    .with('page', (cte) => cte.selectFrom('path').select('id').where('depth', '<', p.before).limit(atMost(p.limit)))
     .selectFrom('page')
-    .innerJoin('turns as t', (join) => join.on('t.conversation', '=', p.conversation).onRef('t.id', '=', 'page.id'))
+    .innerJoin('turns as t', 't.id', 'page.id')
     .leftJoin('items as i', 'i.turn', 't.id')
     .selectAll('t')
     .select('i.body')
@@ -115,16 +109,14 @@ const selectContext = (p: { conversation: string; turn: string; tokens: number }
         .unionAll((eb) =>
           eb
             .selectFrom('path')
-            .innerJoin('turns as t', (join) =>
-              join.on('t.conversation', '=', p.conversation).onRef('t.id', '=', 'path.parent'),
-            )
+            .innerJoin('turns as t', 't.id', 'path.parent')
             .select(['t.id', 't.parent', raw<number>`path.sum + t.tokens`.as('sum')])
             .where('path.sum', '<', p.tokens),
         ),
     )
-    .with('page', (cte) => cte.selectFrom('path').select('id').limit(MAX_CONTEXT_TURNS))
+    .with('page', (cte) => cte.selectFrom('path').select('id').limit(atMost(MAX_CONTEXT_TURNS)))
     .selectFrom('page')
-    .innerJoin('turns as t', (join) => join.on('t.conversation', '=', p.conversation).onRef('t.id', '=', 'page.id'))
+    .innerJoin('turns as t', 't.id', 'page.id')
     .leftJoin('items as i', 'i.turn', 't.id')
     .selectAll('t')
     .select('i.body')
@@ -132,7 +124,7 @@ const selectContext = (p: { conversation: string; turn: string; tokens: number }
     .orderBy('i.position');
 
 /** A new turn with its items; null where it is still to be written. */
-export async function addTurn(sql: Sql, row: Omit<Row<'turns'>, 'tokens'>, items: readonly Item[]): Promise<Turn> {
+export async function addTurn(sql: Sql, row: TurnRow, items: readonly Item[]): Promise<Turn> {
   await sql.run(insertTurn, { ...row, tokens: estimateTokens(items) });
   await addItems(sql, row.tenant, row.id, items);
   return toTurn(row, [...items]);
@@ -150,8 +142,8 @@ export async function writeTurn(
   written: { tenant: string; turn: string; status: TurnStatus; items: readonly Item[]; now: number },
 ): Promise<void> {
   const { tenant, turn, status, items, now } = written;
-  const there = await sql.first(updateWritten, { id: turn, status, tokens: estimateTokens(items), now });
-  if (there === undefined) return;
+  const there = await sql.run(updateWritten, { id: turn, status, tokens: estimateTokens(items), now });
+  if (there === 0) return;
   await sql.run(removeItems, { turn });
   await addItems(sql, tenant, turn, items);
 }
@@ -207,7 +199,7 @@ export async function readContext(
 }
 
 /** Rows of turns with one item each, in order, the rows of a turn together. */
-function toTurns(rows: readonly (Omit<Row<'turns'>, 'tokens'> & { body: string | null })[]): Turn[] {
+function toTurns(rows: readonly (TurnRow & { body: string | null })[]): Turn[] {
   const turns: Turn[] = [];
   for (const row of rows) {
     let turn = turns.at(-1);
@@ -220,7 +212,7 @@ function toTurns(rows: readonly (Omit<Row<'turns'>, 'tokens'> & { body: string |
   return turns;
 }
 
-function toTurn(row: Omit<Row<'turns'>, 'tokens'>, items: Item[]): Turn {
+function toTurn(row: TurnRow, items: Item[]): Turn {
   return {
     id: row.id,
     conversation: row.conversation,

@@ -1,4 +1,7 @@
-/** The first tables. `secure_delete` and `auto_vacuum` are set at open, before this runs. */
+/**
+ * The first tables. What only grows (turns, items, runs, events, changes) is kept in the order of writing: a commit then
+ * touches the last pages of a table, and what is read by id is found by an index whose ids grow as well.
+ */
 
 export const first = `
 create table tenants (
@@ -58,6 +61,7 @@ create unique index conversations_by_external_id on conversations (tenant, exter
 create index conversations_unlisted on conversations (active_at) where listed = 0;
 
 create table turns (
+  "row" integer primary key,
   conversation text not null references conversations (id) on delete cascade,
   id text not null unique,
   tenant text not null,
@@ -70,9 +74,9 @@ create table turns (
   external_id text,
   tokens integer not null,
   created_at integer not null,
-  updated_at integer not null,
-  primary key (conversation, id)
-) without rowid;
+  updated_at integer not null
+);
+create index turns_of_conversation on turns (conversation);
 create index turns_by_answered on turns (answers) where answers is not null;
 create unique index turns_by_external_id on turns (conversation, external_id) where external_id is not null;
 
@@ -108,8 +112,8 @@ create table runs (
   started_at integer,
   ended_at integer
 );
-create index runs_of_conversation on runs (conversation) where conversation is not null;
-create index runs_open on runs (conversation, sequence) where ended_at is null;
+create index runs_of_conversation on runs (conversation, ended_at, sequence);
+create index runs_open on runs (sequence) where ended_at is null;
 
 create table run_logs (
   run integer primary key references runs (sequence) on delete cascade,
@@ -130,6 +134,7 @@ create table run_events (
 );
 
 create table idempotency (
+  "row" integer primary key,
   tenant text not null,
   user text not null,
   key text not null,
@@ -141,12 +146,13 @@ create table idempotency (
   result text,
   gone integer not null,
   created_at integer not null,
-  primary key (tenant, user, key)
-) without rowid;
+  unique (tenant, user, key)
+);
 create index idempotency_of_conversation on idempotency (conversation) where conversation is not null;
 create index idempotency_by_age on idempotency (created_at);
 
 create table changes (
+  "row" integer primary key,
   tenant text not null,
   user text not null,
   number integer not null,
@@ -154,7 +160,6 @@ create table changes (
   conversation text not null,
   run text,
   created_at integer not null,
-  primary key (tenant, user, number)
-) without rowid;
-create index changes_by_age on changes (created_at);
+  unique (tenant, user, number)
+);
 `;
