@@ -15,17 +15,28 @@ export interface DataFiles {
   pid: string;
 }
 
-/** Makes the folder and the empty database file where there are none, readable by their owner alone. */
+/**
+ * Makes the folder and the empty database file where there are none, readable by their owner alone.
+ *
+ * @throws a sentence that names the folder
+ */
 export function prepareFolder(folder: string): DataFiles {
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
   const files = {
     database: join(folder, 'parlance.db'),
     lock: join(folder, 'lock'),
     pid: join(folder, 'pid'),
   };
-  // SQLite gives its -wal and -shm files the mode of the database. An existing one is not touched: closing any descriptor
-  // of a file drops the POSIX locks of the whole process on it.
-  if (!existsSync(files.database)) closeSync(openSync(files.database, 'a', OWNER_ONLY));
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    // SQLite gives its -wal and -shm files the mode of the database. An existing one is not touched: closing any
+    // descriptor of a file drops the POSIX locks of the whole process on it.
+    if (!existsSync(files.database)) closeSync(openSync(files.database, 'a', OWNER_ONLY));
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new Error(
+      `The data folder ${folder} cannot be used: ${why}. Set PARLANCE_DATA to a folder you may write to.`,
+    );
+  }
   return files;
 }
 

@@ -12,8 +12,12 @@ interface Prepared {
   bind: (values: object) => Value[];
 }
 
-/** `writes()` counts the statements run so far that change something. */
-export function openSql(database: DatabaseSync): Sql & { writes: () => number } {
+/** `Sql` that counts the statements run so far which change something. */
+export interface CountingSql extends Sql {
+  writes: () => number;
+}
+
+export function openSql(database: DatabaseSync): CountingSql {
   const compiler = new SqliteQueryCompiler();
   let writes = 0;
   const prepared = new Map<unknown, Prepared>();

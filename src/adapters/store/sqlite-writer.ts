@@ -7,7 +7,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { type ErrorCode, type ErrorDetails, ServiceError } from '#core/errors.ts';
 import { SQLITE, sqliteCode } from './sqlite-files.ts';
-import { openSql } from './sqlite-sql.ts';
+import { type CountingSql, openSql } from './sqlite-sql.ts';
 import { units } from './units.ts';
 
 /** A unit by its number, its name and what it is given; `ping` answers once the thread gets to it. */
@@ -26,10 +26,16 @@ export interface Failure {
 /** The WAL is copied into the database once it has this many pages (16 MiB), and cut to that size. */
 const CHECKPOINT_PAGES = 4096;
 const PAGE_BYTES = 4096;
+/** How many statements may write before the size of the WAL is looked at again. */
+const LOOK_AFTER_WRITES = 1000;
 /** Pages given back to the file system after each step of a sweep. */
 const VACUUM_PAGES = 256;
 /** How long another process (`./parlance keys`) may hold the database. */
 const BUSY_MS = 10_000;
+
+const STORAGE_FULL =
+  'The disk of the server is full, so nothing can be stored. Free some space and send the request again.';
+const BUSY = 'Another program holds the database. Try again in a moment.';
 
 if (parentPort !== null) serve(parentPort, openWriter(workerData.path));
 
@@ -45,7 +51,9 @@ function openWriter(path: string): DatabaseSync {
 }
 
 function serve(port: MessagePort, database: DatabaseSync): void {
-  const run = openGroup(database);
+  const sql = openSql(database);
+  const run = openGroup(database, sql);
+  const tidy = openTidy(database, sql);
   port.on('message', async (first: string) => {
     const calls: Call[] = JSON.parse(first);
     for (let more = receiveMessageOnPort(port); more !== undefined; more = receiveMessageOnPort(port)) {
@@ -56,9 +64,9 @@ function serve(port: MessagePort, database: DatabaseSync): void {
     if (calls.some(([, name]) => name === 'close')) {
       database.close();
       port.close();
-      return;
+    } else {
+      tidy(calls.some(([, name]) => name === 'sweep'));
     }
-    tidy(database, calls);
   });
 }
 
@@ -68,11 +76,12 @@ function serve(port: MessagePort, database: DatabaseSync): void {
  * savepoint for each unit: savepoints for all from the start would cost as much as the units themselves, since SQLite
  * keeps a copy of every page that is changed within one.
  */
-function openGroup(database: DatabaseSync): (calls: readonly Call[]) => Promise<Answer[]> {
-  const sql = openSql(database);
+function openGroup(database: DatabaseSync, sql: CountingSql): (calls: readonly Call[]) => Promise<Answer[]> {
+  const begin = database.prepare('begin immediate');
+  const commit = database.prepare('commit');
 
   async function attempt(calls: readonly Call[], savepoints: boolean): Promise<Answer[] | null> {
-    database.exec('begin immediate');
+    begin.run();
     const answers: Answer[] = [];
     for (const [number, name, unit] of calls) {
       if (name === 'ping' || name === 'close') {
@@ -92,7 +101,7 @@ function openGroup(database: DatabaseSync): (calls: readonly Call[]) => Promise<
       }
       if (savepoints) database.exec('release unit');
     }
-    database.exec('commit');
+    commit.run();
     return answers;
   }
 
@@ -114,16 +123,21 @@ function openGroup(database: DatabaseSync): (calls: readonly Call[]) => Promise<
   };
 }
 
-/** Copies the WAL back when it has grown, and gives up free pages after a sweep. Neither is needed for any answer. */
-function tidy(database: DatabaseSync, calls: readonly Call[]): void {
-  try {
-    const swept = calls.some(([, name]) => name === 'sweep');
-    if (swept) database.exec(`pragma incremental_vacuum(${VACUUM_PAGES})`);
-    const wal = database.prepare('pragma wal_checkpoint(noop)').get() as { log: number; checkpointed: number };
-    if (swept || wal.log - wal.checkpointed >= CHECKPOINT_PAGES) database.exec('pragma wal_checkpoint(passive)');
-  } catch {
-    // On a full disk, or while another process has the database: the next group tries again.
-  }
+/** Copies the WAL back when it has grown, and gives up free pages after a sweep. No answer waits for either. */
+function openTidy(database: DatabaseSync, sql: CountingSql): (swept: boolean) => void {
+  const measure = database.prepare('pragma wal_checkpoint(noop)');
+  let looked = 0;
+  return (swept) => {
+    if (!swept && sql.writes() - looked < LOOK_AFTER_WRITES) return;
+    looked = sql.writes();
+    try {
+      if (swept) database.exec(`pragma incremental_vacuum(${VACUUM_PAGES})`);
+      const wal = measure.get() as { log: number; checkpointed: number };
+      if (swept || wal.log - wal.checkpointed >= CHECKPOINT_PAGES) database.exec('pragma wal_checkpoint(passive)');
+    } catch {
+      // On a full disk, or while another process has the database: the next time.
+    }
+  };
 }
 
 function isLost(error: unknown): boolean {
@@ -133,12 +147,7 @@ function isLost(error: unknown): boolean {
 
 function toFailure(error: unknown): Failure {
   if (error instanceof ServiceError) return { code: error.code, message: error.message, details: error.details };
-  if (isLost(error)) {
-    return {
-      code: 'storage_full',
-      message: 'The disk of the server is full, so nothing can be stored. Free some space and send the request again.',
-      details: {},
-    };
-  }
+  if (isLost(error)) return { code: 'storage_full', message: STORAGE_FULL, details: {} };
+  if (sqliteCode(error) === SQLITE.BUSY) return { code: 'overloaded', message: BUSY, details: {} };
   return { code: null, message: error instanceof Error ? error.message : String(error), details: {} };
 }

@@ -162,23 +162,17 @@ async function checkHealth(path: string, writer: Writer, reader: Reader, deep: b
   try {
     await reader.reads.findKey('');
     await writer.ping();
-    if (deep) problems.push(...checkDeep(path));
+    if (deep) problems.push(...(await checkDeep(path)));
   } catch (error) {
     problems.push(`The database cannot be used: ${error instanceof Error ? error.message : String(error)}`);
   }
   return { ok: problems.length === 0, problems };
 }
 
-function checkDeep(path: string): string[] {
-  const database = new DatabaseSync(path, { readOnly: true });
-  try {
-    const pages = database.prepare('pragma integrity_check').all();
-    const links = database.prepare('pragma foreign_key_check').all();
-    return [
-      ...pages.map((row) => String(row.integrity_check)).filter((text) => text !== 'ok'),
-      ...links.map((row) => `A row of ${row.table} points at a row of ${row.parent} that is not there.`),
-    ];
-  } finally {
-    database.close();
-  }
+function checkDeep(path: string): Promise<string[]> {
+  const thread = new Worker(new URL('./sqlite-check.ts', import.meta.url), { workerData: { path } });
+  return new Promise((resolve, reject) => {
+    thread.once('message', resolve);
+    thread.once('error', reject);
+  });
 }
