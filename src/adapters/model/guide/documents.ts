@@ -40,7 +40,7 @@ export interface Documents {
 const FIRST = 'README.md';
 const FOLDER = 'docs';
 /** The most text of a passage, in characters; a code block may go beyond it. */
-const MAX_PASSAGE = 900;
+const MAX_PASSAGE = 1400;
 const MAX_CODE = 1200;
 const HITS = 3;
 const HEADING_WEIGHT = 3;
