@@ -23,13 +23,13 @@ const STOP_WORDS = new Set(
   where which who why will with would you your`.split(/\s+/),
 );
 
-/** The words of a text as they are compared. `PARLANCE_LOCAL` is one word and its parts. */
+/** The words of a text as they are compared. `PARLANCE_LOCAL` is one word and its parts; single characters are none. */
 export function wordsOf(text: string): string[] {
   const plain = text.toLowerCase().normalize('NFKD').replace(/\p{M}/gu, '');
   const words: string[] = [];
   for (const [word] of plain.matchAll(/[\p{L}\p{N}]+(?:_[\p{L}\p{N}]+)*/gu)) {
     if (word.includes('_')) words.push(word);
-    for (const part of word.split('_')) if (!STOP_WORDS.has(part)) words.push(stem(part));
+    for (const part of word.split('_')) if (part.length > 1 && !STOP_WORDS.has(part)) words.push(stem(part));
   }
   return words;
 }
