@@ -205,6 +205,7 @@ describe('from the documents', () => {
       'What is the capital of France?',
       'Write a poem about autumn leaves',
       '你好吗',
+      'x',
       '???',
       '',
     ]) {
