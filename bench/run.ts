@@ -4,7 +4,7 @@
  */
 import { execFileSync } from 'node:child_process';
 import { closeSync, fdatasyncSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
-import { availableParallelism, cpus, release, tmpdir } from 'node:os';
+import { availableParallelism, cpus, loadavg, release, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { fileURLToPath } from 'node:url';
@@ -122,7 +122,7 @@ function header(folder: string, cores: Bench['cores']): string {
     `- Parlance ${commitId()}; node ${process.versions.node}, SQLite ${process.versions.sqlite}, ${version('fastify')}, ${version('undici')}`,
     `- ${cpus()[0]?.model.trim()}, ${availableParallelism()} cores, ${process.platform} ${release()}; server on core ${cores.server}, model and load on core ${cores.load}`,
     `- one fdatasync of 4 KiB: ${fdatasync.toFixed(3)} ms; one SQLite commit (WAL, FULL): ${commit.toFixed(3)} ms (medians of 200)`,
-    '- figures: median (least–most) of the rounds; ratios are taken round by round',
+    `- load of the machine before the start: ${loadavg()[0]?.toFixed(1)}; figures: median (least–most) of the rounds, ratios taken round by round`,
   ].join('\n');
 }
 
