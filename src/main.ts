@@ -7,6 +7,8 @@ import { readFileSync } from 'node:fs';
 import { pino } from 'pino';
 import { systemClock as clock, systemIds as ids } from './adapters/clock/system.ts';
 import { createGuide } from './adapters/model/guide/guide.ts';
+import { createModels } from './adapters/model/models.ts';
+import type { ModelRegistry } from './adapters/model/registry.ts';
 import { openSqliteStore } from './adapters/store/sqlite.ts';
 import { createWebSearch } from './adapters/web-search/web-search.ts';
 import type { Config } from './config.ts';
@@ -18,7 +20,6 @@ import { movieChat } from './dialects/movie-chat/routes.ts';
 import { accessRules } from './http/access.ts';
 import type { Dialect } from './http/route.ts';
 import { createServer } from './http/server.ts';
-import { createModels, type ModelRegistry } from './interim.ts';
 import type { Store } from './ports/store.ts';
 import { createAdmit } from './service/admit.ts';
 import { createAssistants } from './service/assistants.ts';
@@ -78,7 +79,7 @@ export async function openCore(config: Config): Promise<Core> {
 
 /** The models of a configuration, looked for once: for `doctor` and `model list`. The guide is never among them. */
 export function openModels(config: Config): ModelRegistry {
-  return createModels({ ...config.models, guide: null });
+  return createModels(config.models, { guide: null, clock });
 }
 
 /** Starts the server. Throws errors whose message is a sentence for the person at the terminal. */
@@ -87,7 +88,7 @@ export async function serve(config: Config): Promise<Running> {
   const store = await openSqliteStore({ folder: config.data, exclusive: true, now: clock.now });
   const access = { listen: config.listen.hosts, ...config.access };
   const { local } = accessRules(access);
-  const models = createModels({ ...config.models, guide: local ? createGuide({ clock }) : null });
+  const models = createModels(config.models, { guide: local ? createGuide({ clock }) : null, clock });
   const onError = (error: unknown, run?: string) => log.error({ err: error, run }, 'A run met an unexpected error');
 
   const assistants = createAssistants(config.assistants);

@@ -9,6 +9,8 @@ export interface ModelProvider {
   list(signal: AbortSignal): Promise<ModelInfo[]>;
   /** As `Models.stream`; `model` is the provider's own name of it. */
   stream(model: string, request: ModelRequest, signal: AbortSignal): AsyncIterable<ModelEvent[]>;
+  /** What can be said of a model it does not list. */
+  guess?(model: string): { window: number; local: boolean };
   /** Closes its idle connections and aborts the open ones. */
   close?(): Promise<void>;
 }

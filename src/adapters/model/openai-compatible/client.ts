@@ -73,6 +73,7 @@ export function createOpenAiCompatible(server: OpenAiCompatible, settings: Conne
         signal,
       );
     },
+    guess: (model) => ({ window: windowOf(model), local }),
     close: () => connections.close(),
   };
 }
