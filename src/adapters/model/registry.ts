@@ -1,206 +1,236 @@
 /**
- * All models of this server: the providers of the configuration, the local servers that are found by themselves, and
- * the guide where there is none of either.
+ * All providers as one list of models: who is asked by which name, which model is the default, and, where there is none,
+ * why (DESIGN.md, Models).
  */
 
-import type { ModelInfo, Models } from '#ports/model.ts';
-import { isLocal } from './connections.ts';
-import { createLocalProvider, createLocalServers, recognise } from './local-servers.ts';
-import { createOpenAiCompatible } from './openai-compatible/client.ts';
+import type { Clock } from '#ports/clock.ts';
+import { ModelError, type ModelInfo, type Models } from '#ports/model.ts';
 import type { ModelProvider } from './provider.ts';
 
-export interface ModelConfig {
-  /** `PARLANCE_MODEL`; null: the first chat model there is. */
-  model: string | null;
-  openai: { apiKey: string | null; baseUrl: string } | null;
-  anthropic: { apiKey: string; baseUrl?: string | null } | null;
-  gemini: { apiKey: string; baseUrl?: string | null } | null;
-  /** `OLLAMA_HOST`, as a URL. */
-  ollama: { url: string } | null;
-  /** More OpenAI-compatible servers; their models are `id/name`. */
-  providers: readonly { id: string; baseUrl: string; apiKey: string | null }[];
-  /** Whether local servers are looked for. */
-  detect: boolean;
-  proxy: { http: string | null; https: string | null; noProxy: string | null };
-  connectTimeoutMs: number;
-  /** Answers while no provider was ever configured or found; null: never. */
-  guide: ModelProvider | null;
+/** A provider and how its models are named here. */
+export interface Source {
+  provider: ModelProvider;
+  /** Where it is, without credentials, for people. */
+  address: string;
+  /** Set up by hand; the others were found. */
+  configured: boolean;
+  /** Its models go by `provider/model`; otherwise by their own names, and by that too. */
+  prefixed: boolean;
 }
 
-/** A provider, for the banner and `doctor`. */
-export interface ProviderState {
+/** A place where a server may be found. `look` gives a source if what answers there is what it seems. */
+export interface Place {
   name: string;
-  /** Without credentials. */
   address: string;
-  /** False for a local server that was found by itself. */
+  look(signal: AbortSignal): Promise<Source | null>;
+}
+
+/** What is known of a source, for the banner, `doctor` and the web app. */
+export interface SourceState {
+  name: string;
+  address: string;
   configured: boolean;
-  /** Chat models. */
+  /** `waiting` until it has answered or failed for the first time. */
+  state: 'waiting' | 'ok' | 'failed';
+  /** Why it failed, as a sentence; '' otherwise. */
+  reason: string;
+  /** How many chat models it offers. */
   models: number;
-  /** Why it does not answer, or has nothing to answer with; null if all is well. */
-  problem: string | null;
 }
 
 export interface ModelRegistry extends Models {
-  /** Looks for models and goes on doing so until `close`. Waits for answers, but no longer than half a second. */
+  /** Looks at every source and place; resolves when all have answered, or after a moment. Goes on looking until `close`. */
   start(): Promise<void>;
-  /** Asks every provider once more and waits for all of them, ten seconds at most. */
-  refresh(): Promise<void>;
-  /** All providers that are configured or were found, the guide never among them. */
-  providers(): ProviderState[];
+  sources(): SourceState[];
+  /** Places that were looked at and where nothing is. */
+  notFound(): { name: string; address: string }[];
   close(): Promise<void>;
 }
 
-/** How long the start waits for models, and a local server is given to show that it is there. */
-const PROBE_MS = 500;
-const LIST_MS = 10_000;
-/** How often is looked again: local servers come and go, a provider's list hardly changes. */
-const LOCAL_EVERY_MS = 10_000;
-const FAILED_EVERY_MS = 30_000;
-const REMOTE_EVERY_MS = 300_000;
-
-const OPENAI_URL = 'https://api.openai.com/v1';
-/** What OpenAI is asked while its list has not been read. */
-const OPENAI_USUAL = 'gpt-5-mini';
-
-interface Source {
-  provider: ModelProvider;
-  address: string;
-  /** Its models are asked by `provider/name` only. */
-  prefixed: boolean;
-  configured: boolean;
-  local: boolean;
-  /** Names that are passed on though they are not listed: it may know more than it says. */
-  owns: (name: string) => boolean;
-  /** As listed last, under its own names. */
+interface Known {
+  source: Source;
+  state: SourceState['state'];
+  reason: string;
+  /** Under the names they go by here. */
   models: ModelInfo[];
-  /** Whether it answered at least once; what is not configured is not there before that. */
-  seen: boolean;
-  problem: string | null;
-  /** When it is asked again. */
-  due: number;
-  asking: Promise<void> | null;
+  /** When its list was read; monotonic. */
+  readAt: number;
 }
 
-export function createModels(config: ModelConfig): ModelRegistry {
-  const sources = createSources(config);
-  const { guide } = config;
-  let guided: ModelInfo[] = [];
-  let timer: NodeJS.Timeout | null = null;
-  const closing = new AbortController();
+const START_MS = 1_500;
+const LOOK_EVERY_MS = 10_000;
+const READ_AGAIN_MS = 60_000;
+const LIST_TIMEOUT_MS = 5_000;
+const LOOK_TIMEOUT_MS = 500;
 
-  const present = () => sources.filter(({ configured, seen }) => configured || seen);
-  const mayGuide = () => guide !== null && present().length === 0;
+export function createRegistry(parts: {
+  sources: readonly Source[];
+  places: readonly Place[];
+  /** Answers while no provider was ever configured or found; null where it must not. */
+  guide: ModelProvider | null;
+  /** The default model's name; null for the first chat model there is. */
+  defaultModel: string | null;
+  clock: Clock;
+}): ModelRegistry {
+  const { places, guide, defaultModel, clock } = parts;
+  const known: Known[] = parts.sources.map(unread);
+  /** Place → what was found there, kept while it is away. */
+  const found = new Map<Place, Known>();
+  let guideModels: ModelInfo[] = [];
+  let cancel = () => {};
+  const closed = new AbortController();
 
-  /** Asks one source for its models. A configured one that fails keeps those it had: it may be a short trouble. */
-  const ask = async (source: Source): Promise<void> => {
-    const limit = source.configured ? LIST_MS : PROBE_MS;
+  return { list, find, why, stream, start, sources, notFound, close };
+
+  async function start(): Promise<void> {
+    guideModels = (await guide?.list(closed.signal)) ?? [];
+    const looked = look();
+    await Promise.race([looked, new Promise<void>((resolve) => clock.after(START_MS, resolve))]);
+  }
+
+  async function look(): Promise<void> {
+    await Promise.all([...known.map(read), ...places.map(lookAt)]);
+    if (!closed.signal.aborted) cancel = clock.after(LOOK_EVERY_MS, () => void look());
+  }
+
+  async function lookAt(place: Place): Promise<void> {
+    const source = await within(LOOK_TIMEOUT_MS, (signal) => place.look(signal)).catch(() => null);
+    const before = found.get(place);
+    if (source === null) {
+      if (before !== undefined) Object.assign(before, { state: 'failed', reason: 'It is not running any more.' });
+      return;
+    }
+    const now = before ?? unread(source);
+    found.set(place, now);
+    await read(now);
+  }
+
+  async function read(entry: Known): Promise<void> {
+    if (entry.state === 'ok' && entry.source.configured && clock.monotonic() - entry.readAt < READ_AGAIN_MS) return;
+    const { provider, prefixed } = entry.source;
     try {
-      source.models = await source.provider.list(AbortSignal.any([AbortSignal.timeout(limit), closing.signal]));
-      source.seen = true;
-      source.problem = source.models.some(({ chat }) => chat) ? null : `${source.provider.name} has no chat model.`;
-      source.due = performance.now() + (source.local ? LOCAL_EVERY_MS : REMOTE_EVERY_MS);
+      const models = await within(LIST_TIMEOUT_MS, (signal) => provider.list(signal));
+      entry.models = models.map((model) => ({ ...model, id: prefixed ? `${provider.name}/${model.id}` : model.id }));
+      entry.readAt = clock.monotonic();
+      entry.state = 'ok';
+      entry.reason = '';
     } catch (error) {
-      source.problem = (error as Error).message;
-      if (!source.configured) source.models = [];
-      source.due = performance.now() + (source.local ? LOCAL_EVERY_MS : FAILED_EVERY_MS);
+      // A list that was read once still tells what can be asked for.
+      entry.state = 'failed';
+      entry.reason = error instanceof ModelError ? error.message : 'It did not answer in time.';
     }
-  };
+  }
 
-  const refresh = async (which: Source[]): Promise<void> => {
-    const asked = which.map((source) => {
-      source.asking ??= ask(source).finally(() => {
-        source.asking = null;
-      });
-      return source.asking;
-    });
-    await Promise.all(asked);
-  };
-
-  const all = () => {
-    const infos = present().flatMap((source) => source.models.map((model) => publicly(source, model)));
-    return mayGuide() ? guided : infos;
-  };
-
-  const find = (name: string | null): ModelInfo | null => {
-    if (name === null) return config.model === null ? (all().find(({ chat }) => chat) ?? null) : find(config.model);
-    return all().find(({ id }) => id === name) ?? byPrefix(name) ?? passedOn(name);
-  };
-
-  /** `provider/name`, and Ollama's `:latest`, of a listed model. */
-  const byPrefix = (name: string): ModelInfo | null => {
-    for (const source of present()) {
-      const own = withoutPrefix(source, name);
-      const model = source.models.find(({ id }) => id === own || `${id}:latest` === own);
-      if (model) return publicly(source, model);
+  async function within<T>(ms: number, task: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const timeout = new AbortController();
+    const stop = clock.after(ms, () => timeout.abort());
+    try {
+      return await task(AbortSignal.any([timeout.signal, closed.signal]));
+    } finally {
+      stop();
     }
-    return null;
-  };
+  }
 
-  /** A model that is not listed, where it is plain who would have it. */
-  const passedOn = (name: string): ModelInfo | null => {
-    const named = present().find((source) => {
-      const own = withoutPrefix(source, name);
-      return own !== null && own !== '' && source.owns(own);
+  function all(): Known[] {
+    return [...known, ...found.values()];
+  }
+
+  /** What was found and is away now is not offered. */
+  function present(): Known[] {
+    return all().filter(({ source, state }) => source.configured || state === 'ok');
+  }
+
+  function list(): ModelInfo[] {
+    if (all().length === 0) return guideModels;
+    return present()
+      .flatMap(({ models }) => models)
+      .sort((one, other) => Number(other.chat) - Number(one.chat));
+  }
+
+  function find(name: string | null): ModelInfo | null {
+    const wanted = name ?? defaultModel;
+    if (wanted === null) return list().find(({ chat }) => chat) ?? null;
+    if (all().length === 0) return guideModels.find(({ id }) => id === wanted) ?? null;
+    return locate(wanted)?.model ?? null;
+  }
+
+  /**
+   * The source that serves a name, and its own name for it: as listed; by the provider's prefix; or, where only one
+   * provider is configured, handed on to it as it is, since many servers answer to more names than they list.
+   */
+  function locate(name: string): { entry: Known; model: ModelInfo; own: string } | null {
+    const entries = present();
+    for (const entry of entries) {
+      const model = entry.models.find(({ id }) => id === name);
+      if (model !== undefined) return { entry, model, own: ownName(entry, name) };
+    }
+    const named = entries.find(({ source }) => name.startsWith(`${source.provider.name}/`));
+    if (named !== undefined) {
+      const own = name.slice(named.source.provider.name.length + 1);
+      const listed = named.models.find(({ id }) => id === own);
+      if (listed !== undefined) return { entry: named, model: { ...listed, id: name }, own };
+      return named.source.configured && own !== '' ? { entry: named, model: unlisted(named, name), own } : null;
+    }
+    const [only, ...others] = entries.filter(({ source }) => source.configured);
+    if (only === undefined || others.length > 0 || only.source.prefixed) return null;
+    return { entry: only, model: unlisted(only, name), own: name };
+  }
+
+  function ownName({ source }: Known, name: string): string {
+    return source.prefixed ? name.slice(source.provider.name.length + 1) : name;
+  }
+
+  function unlisted({ source }: Known, name: string): ModelInfo {
+    const { provider } = source;
+    const { window, local } = provider.guess?.(name) ?? { window: 8192, local: false };
+    return { id: name, provider: provider.name, window, chat: true, local };
+  }
+
+  function why(): string {
+    const states = sources();
+    if (states.length === 0) {
+      return 'No model is configured or found: set OPENAI_API_KEY, OPENAI_BASE_URL, ANTHROPIC_API_KEY or GEMINI_API_KEY, or start Ollama. Run ./parlance doctor.';
+    }
+    const each = states.map(({ name, address, state, reason, models }) => {
+      if (state === 'waiting') return `${name} (${address}) has not answered yet`;
+      // The clients' own sentences already say who.
+      const who = reason.startsWith(name) ? '' : `${name} (${address}): `;
+      if (state === 'failed') return `${who}${reason.replace(/\.$/, '')}`;
+      return `${name} (${address}) offers ${models === 0 ? 'no chat model' : `${models} models`}`;
     });
-    const source = named ?? soleOwner(name);
-    if (!source) return null;
-    return publicly(source, unlisted(source, withoutPrefix(source, name) ?? name));
-  };
+    const missing = defaultModel === null ? '' : `The default model "${defaultModel}" is not there. `;
+    return `No model is reachable: ${missing}${each.join('; ')}. Run ./parlance doctor.`;
+  }
 
-  /** The one source without prefix that would take this name: by its own kind of name, else the only one configured. */
-  const soleOwner = (name: string): Source | undefined => {
-    const open = present().filter((source) => !source.prefixed && source.owns(name));
-    const configured = present().filter((source) => source.configured);
-    return open.find(({ provider }) => provider.name !== 'openai') ?? (configured.length === 1 ? open[0] : undefined);
-  };
+  function stream(model: ModelInfo, request: Parameters<Models['stream']>[1], signal: AbortSignal) {
+    if (guide !== null && model.provider === guide.name) return guide.stream(model.id, request, signal);
+    const place = locate(model.id);
+    if (place === null) throw new ModelError('model_not_found', `The model "${model.id}" is not there any more.`);
+    return place.entry.source.provider.stream(place.own, request, signal);
+  }
 
-  return {
-    list: () => all().sort((one, other) => Number(other.chat) - Number(one.chat)),
-    find,
-    why() {
-      if (config.model !== null && find(config.model) === null && all().length > 0) {
-        return `No model is reachable: PARLANCE_MODEL names one that no provider has. Run ./parlance doctor.`;
-      }
-      const problems = present().map(({ problem, provider, address }) => problem ?? `${provider.name} at ${address} was not asked yet.`);
-      const why = problems.length === 0 ? 'none is configured, and no model server was found on this machine.' : problems.join(' ');
-      return `No model is reachable: ${why} Run ./parlance doctor.`;
-    },
-    stream(model, request, signal) {
-      if (guide !== null && model.provider === guide.name) return guide.stream(model.id, request, signal);
-      const source = sources.find(({ provider }) => provider.name === model.provider);
-      if (!source) throw new Error(`No provider is called ${model.provider}.`);
-      const own = source.prefixed ? model.id.slice(source.provider.name.length + 1) : model.id;
-      return source.provider.stream(own, request, signal);
-    },
-    async start() {
-      guided = (await guide?.list(closing.signal)) ?? [];
-      timer = setInterval(() => {
-        void refresh(sources.filter(({ due }) => due <= performance.now()));
-      }, LOCAL_EVERY_MS / 2).unref();
-      await Promise.race([refresh(sources), new Promise((resolve) => setTimeout(resolve, PROBE_MS).unref())]);
-    },
-    refresh: () => refresh(sources),
-    providers: () =>
-      present().map(({ provider, address, configured, models, problem }) => ({
-        name: provider.name,
-        address,
-        configured,
-        models: models.filter(({ chat }) => chat).length,
-        problem,
-      })),
-    async close() {
-      if (timer) clearInterval(timer);
-      closing.abort();
-      await Promise.all([...sources.map(({ provider }) => provider.close?.()), guide?.close?.()]);
-    },
-  };
+  function sources(): SourceState[] {
+    return all().map(({ source, state, reason, models }) => ({
+      name: source.provider.name,
+      address: source.address,
+      configured: source.configured,
+      state,
+      reason,
+      models: models.filter(({ chat }) => chat).length,
+    }));
+  }
+
+  function notFound(): { name: string; address: string }[] {
+    return places.filter((place) => !found.has(place)).map(({ name, address }) => ({ name, address }));
+  }
+
+  async function close(): Promise<void> {
+    closed.abort();
+    cancel();
+    await Promise.all([...all().map(({ source }) => source.provider.close?.()), guide?.close?.()]);
+  }
 }
 
-/** A model under the name it is chosen by. */
-function publicly({ prefixed, provider }: Source, model: ModelInfo): ModelInfo {
-  return prefixed ? { ...model, id: `${provider.name}/${model.id}` } : model;
-}
-
-function withoutPrefix({ provider }: Source, name: string): string | null {
-  return name.startsWith(`${provider.name}/`) ? name.slice(provider.name.length + 1) : null;
+function unread(source: Source): Known {
+  return { source, state: 'waiting', reason: '', models: [], readAt: 0 };
 }
