@@ -106,7 +106,7 @@ export function createLiveRuns(parts: { store: Store; clock: Clock; flushMs: num
   const runs = new Map<string, Live>();
   const ended = { completed: 0, incomplete: 0, failed: 0, cancelled: 0 };
   let dirty: Live[] = [];
-  let flushing: Promise<void> | null = null;
+  let flushing: Promise<number> | null = null;
   let scheduled = false;
 
   return {
@@ -174,38 +174,40 @@ export function createLiveRuns(parts: { store: Store; clock: Clock; flushMs: num
     clock.after(ms, () => {
       scheduled = false;
       flushing = flush();
+      void flushing.then((again) => {
+        flushing = null;
+        if (dirty.length > 0) schedule(again);
+      });
     });
   }
 
-  async function flush(): Promise<void> {
+  /** Logs what is new of all runs in one unit. Never throws; gives the milliseconds until the next flush. */
+  async function flush(): Promise<number> {
     const lives = dirty.filter((live) => !live.ending && !live.discarded);
     dirty = [];
     for (const live of lives) live.dirty = false;
-    let again = flushMs;
-    if (lives.length > 0) {
-      const batches = lives.map((live) => pack(live, live.events, live.base + live.events.length));
-      const before = lives.map((live) => live.sent);
+    if (lives.length === 0) return flushMs;
+    const batches = lives.map((live) => pack(live, live.events, live.base + live.events.length));
+    const before = lives.map((live) => live.sent);
+    lives.forEach((live, i) => {
+      live.sent = batches[i]?.last ?? live.sent;
+    });
+    try {
+      await store.appendEvents({ batches });
+    } catch {
+      // The log is full or failing: everything stays in memory and is tried again; readers lose nothing.
       lives.forEach((live, i) => {
-        live.sent = batches[i]?.last ?? live.sent;
+        live.sent = before[i] ?? live.sent;
+        if (!live.dirty) dirty.push(live);
+        live.dirty = true;
       });
-      try {
-        await store.appendEvents({ batches });
-        for (const live of lives) {
-          live.logged = live.sent;
-          trim(live);
-        }
-      } catch {
-        // The log is full or failing: everything stays in memory and is tried again; readers lose nothing.
-        lives.forEach((live, i) => {
-          live.sent = before[i] ?? live.sent;
-          if (!live.dirty) dirty.push(live);
-          live.dirty = true;
-        });
-        again = LOG_RETRY_MS;
-      }
+      return LOG_RETRY_MS;
     }
-    flushing = null;
-    if (dirty.length > 0) schedule(again);
+    for (const live of lives) {
+      live.logged = live.sent;
+      trim(live);
+    }
+    return flushMs;
   }
 
   /** What of `events` (which end with number `last`) is not yet with the store. */
