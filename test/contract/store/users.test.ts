@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import type { ApiKey } from '../../../src/core/principal.ts';
+import { DEFAULT_TENANT, LOCAL_USER } from '../../../src/core/principal.ts';
+import { describeStore } from './adapters.ts';
+import { at, person, uuid } from './fixtures.ts';
+
+function newKey(given: Partial<ApiKey> = {}): ApiKey {
+  return {
+    id: uuid(),
+    tenant: uuid(),
+    user: 'ann',
+    kind: 'user',
+    name: 'laptop',
+    hint: 'abcd',
+    scopes: ['read', 'write'],
+    rates: { perMinute: 10, perHour: 100 },
+    createdAt: 5,
+    expiresAt: 99,
+    revokedAt: null,
+    ...given,
+  };
+}
+
+describeStore('Keys and users', (given) => {
+  it('has the tenant default with the user local from the start', async () => {
+    const users = await given.store.listUsers(DEFAULT_TENANT);
+    assert.deepEqual(
+      users.map(({ id }) => id),
+      [LOCAL_USER],
+    );
+  });
+
+  it('finds a key by its digest and by its id, as it was made', async () => {
+    const full = newKey();
+    const bare = newKey({ tenant: full.tenant, kind: 'service', name: null, rates: null, expiresAt: null, scopes: [] });
+    for (const key of [full, bare]) {
+      const digest = `digest of ${key.id}`;
+      assert.deepEqual(await given.store.createKey({ key, digest, now: 5 }), key);
+      assert.deepEqual(await given.store.findKey(digest), key);
+      assert.deepEqual(await given.store.findKeyById(key.tenant, key.id), key);
+    }
+    assert.equal(await given.store.findKey('another digest'), null);
+    assert.equal(await given.store.findKeyById(uuid(), full.id), null);
+    assert.equal(await given.store.findKeyById(full.tenant, uuid()), null);
+  });
+
+  it("makes the key's user, who is not keyless, if there is none", async () => {
+    const key = newKey();
+    await given.store.createKey({ key, digest: key.id, now: 7 });
+    const user = { tenant: key.tenant, id: 'ann', keyless: false, createdAt: 7 };
+    assert.deepEqual(await given.store.listUsers(key.tenant), [user]);
+  });
+
+  it("lists a tenant's keys, oldest first, revoked ones too", async () => {
+    const tenant = uuid();
+    const keys = [3, 1, 2].map((createdAt) => newKey({ tenant, createdAt }));
+    for (const key of keys) await given.store.createKey({ key, digest: key.id, now: 9 });
+    await given.store.revokeKey({ tenant, id: keys[0]?.id ?? '', now: 9 });
+    const listed = await given.store.listKeys(tenant);
+    assert.deepEqual(
+      listed.map(({ createdAt, revokedAt }) => [createdAt, revokedAt]),
+      [
+        [1, null],
+        [2, null],
+        [3, 9],
+      ],
+    );
+    assert.deepEqual(await given.store.listKeys(uuid()), []);
+  });
+
+  it('revokes a key once, for its own tenant only', async () => {
+    const key = newKey();
+    await given.store.createKey({ key, digest: key.id, now: 5 });
+    assert.equal(await given.store.revokeKey({ tenant: uuid(), id: key.id, now: 6 }), null);
+    assert.equal(await given.store.revokeKey({ tenant: key.tenant, id: uuid(), now: 6 }), null);
+    assert.deepEqual(await given.store.findKey(key.id), key);
+    const revoked = { ...key, revokedAt: 7 };
+    assert.deepEqual(await given.store.revokeKey({ tenant: key.tenant, id: key.id, now: 7 }), revoked);
+    assert.deepEqual(await given.store.revokeKey({ tenant: key.tenant, id: key.id, now: 8 }), revoked);
+    assert.deepEqual(await given.store.findKey(key.id), revoked);
+  });
+
+  it('makes a user once, and gives the one there is', async () => {
+    const user = { tenant: uuid(), id: 'ann', keyless: true, createdAt: 1 };
+    assert.deepEqual(await given.store.createUser({ user }), user);
+    assert.deepEqual(await given.store.createUser({ user: { ...user, keyless: false, createdAt: 2 } }), user);
+    assert.deepEqual(await given.store.listUsers(user.tenant), [user]);
+  });
+
+  it('makes the row of a user at their first write, keyless as the call was, and at no read', async () => {
+    const kim = person({ user: 'kim', keyless: true });
+    await at(given.store, kim).list();
+    assert.deepEqual(await given.store.listUsers(kim.tenant), []);
+    await at(given.store, kim).create({}, 4);
+    await at(given.store, { ...kim, user: 'ann', keyless: false }).say('Hello', { now: 5 });
+    await at(given.store, { ...kim, keyless: false }).create({}, 6);
+    assert.deepEqual(await given.store.listUsers(kim.tenant), [
+      { tenant: kim.tenant, id: 'kim', keyless: true, createdAt: 4 },
+      { tenant: kim.tenant, id: 'ann', keyless: false, createdAt: 5 },
+    ]);
+  });
+});
