@@ -136,7 +136,7 @@ export async function startServer(options: { model?: string; env?: Record<string
 
   /** Resolves when it says where it listens. With its IPC channel closed, at the latest when the test ends, it ends too. */
   async function start(): Promise<void> {
-    const started = spawn(process.execPath, [process.env.DEV_SERVE ?? CLI, 'serve'], {
+    const started = spawn(process.execPath, [CLI, 'serve'], {
       cwd: data,
       env,
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
