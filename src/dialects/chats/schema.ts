@@ -33,13 +33,13 @@ export const entriesPage = z.object({
   before: z.coerce.number().int().min(1).exactOptional(),
 });
 
-const name = z.string().min(1, 'must not be empty').max(255, 'must be at most 255 characters');
+const name = z.string().min(1).max(255);
 export const newChat = z.object({ name });
 export const changedChat = z.object({ name: name.exactOptional(), updated_at: z.string().exactOptional() });
 export const newEntry = z.object({
   chat_id: z.union([z.string(), z.number().int()]),
-  role: z.enum(['Human', 'Assistant'], 'must be "Human" or "Assistant"'),
-  message: z.string().min(1, 'must not be empty'),
+  role: z.enum(['Human', 'Assistant']),
+  message: z.string().min(1),
 });
 
 export type WireChat = z.infer<typeof chat>;

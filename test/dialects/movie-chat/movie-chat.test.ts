@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { assertGolden } from '../../support/golden.ts';
 import { type ModelServer, startModelServer } from '../../support/model-server.ts';
-import { type Client, startServer, type TestServer } from '../../support/server.ts';
+import { type Answer, type Client, startServer, type TestServer } from '../../support/server.ts';
 
 interface Chat {
   id: number;
@@ -101,7 +101,7 @@ describe('Get All Chats', () => {
     let next: string | undefined = '/api/chat?limit=2';
     let pages = 0;
     while (next !== undefined) {
-      const { body, headers } = await client.request<Chat[]>('GET', next);
+      const { body, headers }: Answer<Chat[]> = await client.request('GET', next);
       titles.push(...body.map(({ title }) => title));
       next = linked(headers.link);
       pages++;
@@ -321,7 +321,7 @@ describe('Get All Messages from Chat', () => {
     const pages: string[][] = [];
     let next: string | undefined = `/api/chat/${id}/messages?limit=2`;
     while (next !== undefined) {
-      const { body, headers } = await client.request<Message[]>('GET', next);
+      const { body, headers }: Answer<Message[]> = await client.request('GET', next);
       for (const { content, bot_response } of body) assert.equal(bot_response, `re ${content}`);
       pages.push(body.map(({ content }) => content));
       next = linked(headers.link);
