@@ -78,18 +78,20 @@ export function createConversations(parts: { store: Store; clock: Clock; ids: Id
     return { data, next: { at: page.order === 'activity' ? last.activeAt : last.createdAt, id: last.id } };
   }
 
+  /** Sets what is given; an update that says nothing sets `updatedAt` to now. */
   async function update(
     principal: Principal,
     named: Named,
     set: { title?: string; updatedAt?: number; archived?: boolean },
     once: Once | null,
   ): Promise<Conversation> {
+    const now = clock.now();
     const outcome = await store.updateConversation({
       owner: principal,
-      now: clock.now(),
+      now,
       once,
       ref: refOf(named),
-      set,
+      set: Object.keys(set).length === 0 ? { updatedAt: now } : set,
     });
     return outcome.value;
   }
