@@ -141,7 +141,9 @@ export async function serve(config: Config): Promise<Running> {
     const stopSweep = startSweep({ store, clock, onError });
     const close = async () => {
       stopSweep();
-      await Promise.all([drain(), server.close(config.timeouts.drain + AFTER_DRAIN_MS)]);
+      server.stop();
+      await runLoop.drain(config.timeouts.drain);
+      await server.close(AFTER_DRAIN_MS);
       await models.close();
       await store.close();
     };
@@ -160,14 +162,5 @@ export async function serve(config: Config): Promise<Running> {
     await models.close();
     await store.close();
     throw error;
-  }
-
-  /** Lets answers finish up to the grace time; what is left ends as incomplete, with its text. */
-  async function drain(): Promise<void> {
-    const cancel = clock.after(config.timeouts.drain, () => {
-      for (const live of liveRuns.all()) liveRuns.stop(live, 'server_stopping');
-    });
-    while (liveRuns.count() > 0) await Promise.allSettled([...liveRuns.all()].map((live) => liveRuns.result(live)));
-    cancel();
   }
 }

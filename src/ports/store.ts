@@ -120,6 +120,8 @@ export interface FinishRun {
   items: Item[];
   model: string | null;
   attempts: Attempt[];
+  /** Whether the conversation's next queued run may start; it stays queued otherwise. */
+  startNext: boolean;
   now: number;
 }
 
@@ -220,8 +222,8 @@ export interface Store {
   /** Starts a run of kind `title`; false if the conversation is gone. */
   startTitleRun(unit: { conversation: string; run: string; request: RunRequest; now: number }): Promise<boolean>;
   /**
-   * Ends a run: log, items, turn, run, conversation times and change in one commit. Starts the next queued run of the
-   * conversation in it and returns that. A run that is gone or already ended changes nothing.
+   * Ends a run: log, items, turn, run, conversation times and change in one commit. With `startNext` the next queued run
+   * of the conversation starts in it and comes back. A run that is gone or already ended changes nothing.
    */
   finishRun(unit: FinishRun): Promise<{ next: Run | null }>;
   /** All runs that are `queued` or `started`, in the order of acceptance. */

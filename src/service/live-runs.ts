@@ -97,6 +97,8 @@ export interface LiveRuns {
   end(live: LiveRun, end: TerminalEvent): void;
   stop(live: LiveRun, cause: StopCause): void;
   discard(runs: readonly string[]): void;
+  /** Whoever waits for a run that will not end here any more is refused. */
+  leave(error: ServiceError): void;
   follow(live: LiveRun, after: number, sink: Sink): Follower;
   result(live: LiveRun): Promise<RunResult>;
 }
@@ -124,6 +126,9 @@ export function createLiveRuns(parts: { store: Store; clock: Clock; flushMs: num
     end: (live, end) => end_(live as Live, end),
     stop,
     discard,
+    leave: (error) => {
+      for (const live of runs.values()) refuse(live, error);
+    },
     follow: (live, after, sink) => follow(live as Live, after, sink),
     result: (live) => result(live as Live),
   };
@@ -270,9 +275,13 @@ export function createLiveRuns(parts: { store: Store; clock: Clock; flushMs: num
       runs.delete(id);
       const error = notFound('Conversation');
       for (const reader of live.followers) reader.gone(error);
-      for (const refuse of live.refused) refuse(error);
-      live.refused = [];
+      refuse(live, error);
     }
+  }
+
+  function refuse(live: Live, error: ServiceError): void {
+    for (const reject of live.refused) reject(error);
+    live.refused = [];
   }
 
   /** Reads on from number `after + 1`: what is logged, then live, up to `run-ended`. */
@@ -349,9 +358,9 @@ export function createLiveRuns(parts: { store: Store; clock: Clock; flushMs: num
   /** How it ends. Throws `not_found` if its conversation is deleted first. */
   function result(live: Live): Promise<RunResult> {
     if (live.result !== null) return Promise.resolve(live.result);
-    return new Promise((resolve, refuse) => {
+    return new Promise((resolve, reject) => {
       live.waiting.push(resolve);
-      live.refused.push(refuse);
+      live.refused.push(reject);
     });
   }
 }

@@ -66,7 +66,7 @@ export async function recoverRuns(parts: {
     const { items, model } = fold(answer, [end]);
     const lastEvent = last + CRASH_GAP;
     const payload = packEvents([{ ...end, items }]);
-    const unit = { run: run.id, end, lastEvent, items, model, attempts: run.attempts, now: end.at };
+    const unit = { run: run.id, end, lastEvent, items, model, attempts: run.attempts, startNext: true, now: end.at };
     const tail = run.kind === 'title' ? null : { run: run.id, first: lastEvent, last: lastEvent, payload };
     return (await store.finishRun({ ...unit, tail })).next;
   }

@@ -5,6 +5,7 @@
  */
 
 import { estimateTextTokens, inputBudget, trimContext } from '#core/context.ts';
+import { ServiceError } from '#core/errors.ts';
 import type { TerminalEvent } from '#core/event.ts';
 import { closeItems, hasOutput } from '#core/fold.ts';
 import type { Attempt, EndStatus, FinishReason, Run, RunError, Usage } from '#core/run.ts';
@@ -40,6 +41,11 @@ export interface RunLoop {
   execute(live: LiveRun): Promise<void>;
   /** Ends a run that was never started. */
   cancelQueued(live: LiveRun, cause: StopCause): Promise<void>;
+  /**
+   * For the end of the server: starts no queued run any more (the next start of the server does), and resolves when all
+   * started ones have ended; what is not done after `graceMs` ends as incomplete, with its text.
+   */
+  drain(graceMs: number): Promise<void>;
 }
 
 interface Parts {
@@ -83,8 +89,9 @@ export function createRunLoop(parts: Parts): RunLoop {
   /** Runs whose model is being waited for. */
   const watched = new Map<LiveRun, Watch>();
   let watching = false;
+  let draining = false;
 
-  return { execute, cancelQueued };
+  return { execute, cancelQueued, drain };
 
   async function execute(live: LiveRun): Promise<void> {
     liveRuns.publish(live, [{ type: 'run-started', at: clock.now() }]);
@@ -102,6 +109,28 @@ export function createRunLoop(parts: Parts): RunLoop {
   async function cancelQueued(live: LiveRun, cause: StopCause): Promise<void> {
     live.cause = cause;
     await finish(live, { ...ended(live, stopError(cause)), status: 'cancelled' });
+  }
+
+  async function drain(graceMs: number): Promise<void> {
+    draining = true;
+    const cancel = clock.after(graceMs, () => {
+      for (const live of started()) liveRuns.stop(live, 'server_stopping');
+    });
+    while (started().length > 0) await Promise.allSettled(started().map((live) => liveRuns.result(live)));
+    cancel();
+    liveRuns.leave(
+      new ServiceError(
+        'overloaded',
+        'The server is shutting down. The message is stored, and answered when it is back.',
+        {
+          headers: { 'retry-after': '5' },
+        },
+      ),
+    );
+  }
+
+  function started(): LiveRun[] {
+    return [...liveRuns.all()].filter((live) => live.run.status === 'started');
   }
 
   /** Asks the models in order until one answers. */
@@ -229,7 +258,17 @@ export function createRunLoop(parts: Parts): RunLoop {
     let next: Run | null = null;
     for (;;) {
       try {
-        const unit = { run: live.run.id, end, lastEvent, tail: batch, items, model, attempts, now: end.at };
+        const unit = {
+          run: live.run.id,
+          end,
+          lastEvent,
+          tail: batch,
+          items,
+          model,
+          attempts,
+          startNext: !draining,
+          now: end.at,
+        };
         next = (await store.finishRun(unit)).next;
         break;
       } catch (failure) {

@@ -99,7 +99,7 @@ export function createTitles(parts: {
       sources: [],
       at: clock.now(),
     };
-    const unit = { run, end, lastEvent: 0, tail: null, items: [], model: model.id, now: end.at };
+    const unit = { run, end, lastEvent: 0, tail: null, items: [], model: model.id, startNext: false, now: end.at };
     await store.finishRun({ ...unit, attempts: [attempt] });
     return finished ? cleanTitle(text) : '';
   }

@@ -208,7 +208,7 @@ export async function finishRun(sql: Sql, unit: FinishRun): Promise<{ next: Run 
   if (run.kind !== 'answer' || id === null || listed === null) return { next: null };
   await sql.run(updateActivity, { id, now });
   await addChange(sql, { id, tenant, user, listed }, 'run-ended', run.id, now);
-  return { next: await startNextRun(sql, { conversation: id, now }) };
+  return { next: unit.startNext ? await startNextRun(sql, { conversation: id, now }) : null };
 }
 
 export async function startNextRun(

@@ -86,6 +86,16 @@ describeStore('Runs', (given) => {
     assert.deepEqual(await given.store.finishRun(ending(third.run.id, 'completed')), { next: null });
   });
 
+  it('leaves the queued run queued where it is told not to start it', async () => {
+    const owner = person();
+    const ann = at(given.store, owner);
+    const first = await ann.ask('One');
+    const second = await ann.ask('Two', { conversation: first.conversation });
+    const end = ending(first.run.id, 'completed', { startNext: false });
+    assert.deepEqual(await given.store.finishRun(end), { next: null });
+    assert.equal((await given.store.findRun(owner, second.run.id))?.status, 'queued');
+  });
+
   it('ends a queued run that is stopped, without starting it or anything else', async () => {
     const owner = person();
     const ann = at(given.store, owner);
