@@ -73,7 +73,7 @@ export function httpError(
       retryAfterMs: rule.retryable ? retryAfter(headers) : null,
     });
   // "The model `x` does not exist": OpenAI names it by code, vLLM and Ollama only in the sentence.
-  if (status === 404 && (code === 'model_not_found' || /\bmodel\b/i.test(sentence))) {
+  if (status === 404 && (code === 'model_not_found' || /\bmodels?\b/i.test(sentence))) {
     return make({ code: 'model_not_found', retryable: false, sentence: () => said || 'There is no such model.' });
   }
   // A used-up quota is 429 too, but asking again does not help.

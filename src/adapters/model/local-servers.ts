@@ -11,14 +11,16 @@ import { createOpenAiCompatible } from './openai-compatible/client.ts';
 import type { ModelProvider } from './provider.ts';
 import type { Place, Source } from './registry.ts';
 
-/** Ollama loads models with this window where nobody asked for more. */
-const OLLAMA_WINDOW = 4096;
+/** What Ollama and LM Studio load where nobody asked for more. */
+const USUAL_WINDOW = 4096;
+/** Models whose facts are asked for at once. */
+const AT_ONCE = 8;
 
 interface Kind {
   name: string;
   port: number;
-  /** Its models, by its own API; null if what answers is something else. */
-  models(get: Get): Promise<OwnModel[] | null>;
+  /** Its models, by its own API; null if what answers is something else. `facts` keeps what does not change. */
+  models(get: Get, facts: Facts): Promise<OwnModel[] | null>;
 }
 
 interface OwnModel {
@@ -28,60 +30,132 @@ interface OwnModel {
 }
 
 /** The JSON at a path; null for any other answer. Throws where nothing can be reached. */
-type Get = (path: string) => Promise<unknown>;
+type Get = (path: string, body?: object) => Promise<unknown>;
+type Facts = Map<string, OwnModel>;
 
+/** https://github.com/ollama/ollama/blob/main/docs/api.md. Its OpenAI-compatible side ignores `num_ctx`. */
 const OLLAMA: Kind = {
   name: 'ollama',
   port: 11_434,
-  async models(get) {
-    const tags = listOf(await get('/api/tags'), 'models');
-    if (tags === null) return null;
-    const loaded = listOf(await get('/api/ps'), 'models') ?? [];
-    return tags.map((tag) => {
-      const id = String(tag.name).replace(/:latest$/, '');
-      const running = loaded.find(({ name }) => name === tag.name);
-      return { id, window: positive(running?.context_length) ?? OLLAMA_WINDOW, chat: isChatModel(id) };
-    });
+  async models(get, facts) {
+    const [tags, loaded] = [listOf(await get('/api/tags'), 'models'), listOf(await get('/api/ps'), 'models')];
+    if (tags === null || loaded === null) return null;
+    const models: OwnModel[] = [];
+    for (let at = 0; at < tags.length; at += AT_ONCE) {
+      const some = tags.slice(at, at + AT_ONCE).map(async (tag) => {
+        const model = await ollamaModel(String(tag.name), String(tag.digest ?? tag.name), get, facts);
+        const running = loaded.find(({ name }) => name === tag.name);
+        return { ...model, window: positive(running?.context_length) ?? model.window };
+      });
+      models.push(...(await Promise.all(some)));
+    }
+    return models;
   },
 };
 
+/** A model as Ollama would load it: asked for once, since its digest changes with it. */
+async function ollamaModel(name: string, digest: string, get: Get, facts: Facts): Promise<OwnModel> {
+  const key = `${name} ${digest}`;
+  const known = facts.get(key);
+  if (known !== undefined) return known;
+  const shown = record(await get('/api/show', { model: name }).catch(() => null));
+  const { capabilities, parameters } = shown;
+  const info = record(shown.model_info);
+  const most = positive(info[`${info['general.architecture']}.context_length`]) ?? Number.POSITIVE_INFINITY;
+  const set = positive(Number(/^num_ctx\s+(\d+)/m.exec(String(parameters))?.[1]));
+  const model = {
+    id: name.replace(/:latest$/, ''),
+    window: Math.min(set ?? USUAL_WINDOW, most),
+    chat: Array.isArray(capabilities) ? capabilities.includes('completion') : isChatModel(name),
+  };
+  if (Object.keys(shown).length > 0) facts.set(key, model);
+  return model;
+}
+
+/** LM Studio's REST API: https://lmstudio.ai/docs; its first version (`v0`) is still there beside the second. */
 const LM_STUDIO: Kind = {
   name: 'lmstudio',
   port: 1234,
   async models(get) {
-    const models = listOf(await get('/api/v0/models'), 'data');
-    if (models === null || models.some(({ type }) => typeof type !== 'string')) return null;
+    const first = listOf(await get('/api/v0/models'), 'data');
+    const models = first === null ? lmStudioSecond(await get('/api/v1/models')) : lmStudioFirst(first);
+    if (models === null) return null;
     return models
-      .map((model) => ({
-        id: String(model.id),
-        window: positive(model.loaded_context_length) ?? positive(model.max_context_length) ?? DEFAULT_WINDOW,
-        chat: model.type === 'llm' || model.type === 'vlm',
-        loaded: model.state === 'loaded',
-      }))
-      .sort((one, other) => Number(other.loaded) - Number(one.loaded));
+      .sort((one, other) => Number(other.loaded !== null) - Number(one.loaded !== null))
+      .map(({ id, type, loaded, most }) => ({
+        id: String(id),
+        window: loaded ?? Math.min(USUAL_WINDOW, most ?? USUAL_WINDOW),
+        chat: type === 'llm' || type === 'vlm',
+      }));
   },
 };
 
+interface LmStudioModel {
+  id: unknown;
+  type: unknown;
+  /** The window it is loaded with; null if it is not. */
+  loaded: number | null;
+  most: number | null;
+}
+
+function lmStudioFirst(models: Record<string, unknown>[]): LmStudioModel[] | null {
+  if (models.some(({ type }) => typeof type !== 'string')) return null;
+  return models.map((model) => ({
+    id: model.id,
+    type: model.type,
+    loaded: model.state === 'loaded' ? (positive(model.loaded_context_length) ?? USUAL_WINDOW) : null,
+    most: positive(model.max_context_length),
+  }));
+}
+
+function lmStudioSecond(answer: unknown): LmStudioModel[] | null {
+  const models = listOf(answer, 'models');
+  if (models === null || models.some(({ key, type }) => typeof key !== 'string' || typeof type !== 'string'))
+    return null;
+  return models.map((model) => {
+    const [instance] = listOf(model, 'loaded_instances') ?? [];
+    return {
+      id: model.key,
+      type: model.type,
+      loaded: instance === undefined ? null : (positive(record(instance.config).context_length) ?? USUAL_WINDOW),
+      most: positive(model.max_context_length),
+    };
+  });
+}
+
+/** https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md */
 const LLAMA_CPP: Kind = {
   name: 'llama.cpp',
   port: 8080,
   async models(get) {
     const models = listOf(await get('/v1/models'), 'data');
-    if (models === null || !models.every((model) => model.owned_by === 'llamacpp')) return null;
-    const props = (await get('/props')) as { default_generation_settings?: { n_ctx?: unknown } } | null;
-    const window = positive(props?.default_generation_settings?.n_ctx) ?? DEFAULT_WINDOW;
-    return models.map(({ id }) => ({ id: String(id), window, chat: isChatModel(String(id)) }));
+    if (models === null || models.length === 0 || models.some((model) => model.owned_by !== 'llamacpp')) return null;
+    const props = record(await get('/props'));
+    const loaded = positive(record(props.default_generation_settings).n_ctx) ?? positive(props.n_ctx);
+    return models.map(({ id, meta }) => ({
+      // Where nobody gave it a name it gives the path of its file; it takes any name for its one model.
+      id: String(id).endsWith('.gguf') ? String(id).replace(/^.*[\\/]/, '') : String(id),
+      window: loaded ?? positive(record(meta).n_ctx_train) ?? DEFAULT_WINDOW,
+      chat: isChatModel(String(id)),
+    }));
   },
 };
 
+const KINDS = [OLLAMA, LM_STUDIO, LLAMA_CPP];
+
 /** The places looked at, on this machine's loopback. */
 export function localPlaces(settings: ConnectionSettings): Place[] {
-  return [OLLAMA, LM_STUDIO, LLAMA_CPP].map((kind) => {
+  return KINDS.map((kind) => {
     const url = `http://127.0.0.1:${kind.port}`;
     const provider = createLocal(kind, url, settings);
     const address = new URL(url).host;
     const source: Source = { provider, address, configured: false, prefixed: true };
-    return { name: kind.name, address, look: async (signal) => ((await provider.isThere(signal)) ? source : null) };
+    return {
+      name: kind.name,
+      address,
+      look: async (signal) => ((await provider.isThere(signal)) ? source : null),
+      close: async () => provider.close?.(),
+    };
   });
 }
 
@@ -93,13 +167,18 @@ export function ollamaAt(url: string, settings: ConnectionSettings): Source {
 
 function createLocal(kind: Kind, url: string, settings: ConnectionSettings) {
   const { name } = kind;
-  const { origin, host, hostname } = new URL(url);
+  const { origin, pathname, host, hostname } = new URL(url);
+  const base = pathname.replace(/\/+$/, '');
   const connections = createConnections(origin, settings);
-  const asked = { name, address: host, keySetting: 'OPENAI_API_KEY', urlSetting: 'OLLAMA_HOST', apiKey: null };
-  const setting = { keySetting: asked.keySetting, urlSetting: asked.urlSetting };
-  const chat = createOpenAiCompatible({ name, baseUrl: `${origin}/v1`, apiKey: null, ...setting }, settings);
+  const asked = { name, address: host, keySetting: 'its settings', urlSetting: 'OLLAMA_HOST', apiKey: null };
+  const { keySetting, urlSetting } = asked;
+  const chat = createOpenAiCompatible(
+    { name, baseUrl: `${origin}${base}/v1`, apiKey: null, keySetting, urlSetting },
+    settings,
+  );
+  const facts: Facts = new Map();
 
-  const ownModels = (signal: AbortSignal) => kind.models((path) => getJson(connections, path, signal));
+  const ownModels = (signal: AbortSignal) => kind.models(getter(connections, base, signal), facts);
   const provider: ModelProvider = {
     name,
     async list(signal) {
@@ -110,6 +189,7 @@ function createLocal(kind: Kind, url: string, settings: ConnectionSettings) {
       return models.map((model): ModelInfo => ({ ...model, provider: name, local: isLocal(hostname) }));
     },
     stream: chat.stream,
+    guess: (id) => ({ id, provider: name, window: USUAL_WINDOW, chat: isChatModel(id), local: isLocal(hostname) }),
     close: async () => {
       await Promise.all([connections.close(), chat.close?.()]);
     },
@@ -120,21 +200,54 @@ function createLocal(kind: Kind, url: string, settings: ConnectionSettings) {
   };
 }
 
-async function getJson(connections: Connections, path: string, signal: AbortSignal): Promise<unknown> {
-  const answer = await connections.request(path, { signal });
-  if (answer.status !== 200) return null;
-  try {
-    return JSON.parse(answer.text);
-  } catch {
-    return null;
-  }
+/**
+ * What a local server behind an OpenAI-compatible address says of its windows, which that API does not tell: a function
+ * that looks over a list. What is there is found out once.
+ */
+export function createLookOver(url: string, settings: ConnectionSettings) {
+  const connections = createConnections(new URL(url).origin, settings);
+  const facts: Facts = new Map();
+  /** The one kind that answered, or none; all, while nobody was asked. */
+  let kinds: readonly Kind[] = KINDS;
+  return {
+    async models(models: ModelInfo[], signal: AbortSignal): Promise<ModelInfo[]> {
+      if (kinds.length === 0) return models;
+      const get = getter(connections, '', signal);
+      const answers = await Promise.all(kinds.map((kind) => kind.models(get, facts).catch(() => null)));
+      if (signal.aborted) return models;
+      kinds = kinds.filter((_, index) => answers[index] !== null);
+      const own = answers.find((answer) => answer !== null) ?? [];
+      return models.map((model) => {
+        const known = own.find(({ id }) => id === model.id.replace(/:latest$/, ''));
+        return known === undefined ? model : { ...model, window: known.window, chat: known.chat };
+      });
+    },
+    close: () => connections.close(),
+  };
+}
+
+function getter(connections: Connections, base: string, signal: AbortSignal): Get {
+  return async (path, body) => {
+    const method = body === undefined ? 'GET' : 'POST';
+    const answer = await connections.request(base + path, { method, body, signal });
+    if (answer.status !== 200) return null;
+    try {
+      return JSON.parse(answer.text);
+    } catch {
+      return null;
+    }
+  };
 }
 
 /** The objects of a list in an answer; null if there is no such list. */
 function listOf(answer: unknown, field: string): Record<string, unknown>[] | null {
-  const list = (answer as Record<string, unknown> | null)?.[field];
+  const list = record(answer)[field];
   if (!Array.isArray(list)) return null;
   return list.filter((entry) => typeof entry === 'object' && entry !== null);
+}
+
+function record(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
 }
 
 function positive(value: unknown): number | null {
@@ -165,12 +278,16 @@ export async function pullOllamaModel(
   onProgress: (progress: PullProgress) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  const { origin, host } = new URL(url);
+  const { origin, pathname, host } = new URL(url);
   const connections = createConnections(origin, settings);
   const asked = { name: 'ollama', address: host, keySetting: '', urlSetting: 'OLLAMA_HOST', apiKey: null };
   try {
     const answer = await connections
-      .fetch(`${origin}/api/pull`, { method: 'POST', body: JSON.stringify({ model: name, stream: true }), signal })
+      .fetch(`${origin}${pathname.replace(/\/+$/, '')}/api/pull`, {
+        method: 'POST',
+        body: JSON.stringify({ model: name, stream: true }),
+        signal,
+      })
       .catch((error: unknown) => {
         throw connectionError(asked, error instanceof Error && error.cause !== undefined ? error.cause : error);
       });

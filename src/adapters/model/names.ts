@@ -36,11 +36,18 @@ export function windowOf(name: string): number {
   return WINDOWS.find(([pattern]) => pattern.test(own))?.[1] ?? DEFAULT_WINDOW;
 }
 
-/** OpenAI's small chat models, dated ones aside. */
-const USUAL = /(?:^|\/)gpt-(\d+)(?:\.(\d+))?(o?)-mini$/;
+/** What most people take of each provider: fast and not dear. Previews and other variants aside. */
+const USUAL = [
+  /(?:^|\/)gpt-(\d+)(?:\.(\d+))?(o?)-mini$/,
+  /^claude-sonnet-(\d+)(?:-(\d{1,2}))?(?:-\d{8})?$/,
+  /^gemini-(\d+)(?:\.(\d+))?-flash$/,
+];
 
-/** Whether a model is OpenAI's usual one, as a number that grows with its age in releases; 0 for all others. */
+/** Whether a model is its provider's usual one, as a number that grows with its release; 0 for all others. */
 export function usualRank(name: string): number {
-  const [, major, minor = '0', o] = USUAL.exec(name) ?? [];
-  return major === undefined ? 0 : Number(major) + Number(minor) / 100 + (o ? 0.001 : 0);
+  for (const pattern of USUAL) {
+    const [, major, minor = '0', o] = pattern.exec(name) ?? [];
+    if (major !== undefined) return Number(major) + Number(minor) / 100 + (o ? 0.001 : 0);
+  }
+  return 0;
 }

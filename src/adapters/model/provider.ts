@@ -9,8 +9,10 @@ export interface ModelProvider {
   list(signal: AbortSignal): Promise<ModelInfo[]>;
   /** As `Models.stream`; `model` is the provider's own name of it. */
   stream(model: string, request: ModelRequest, signal: AbortSignal): AsyncIterable<ModelEvent[]>;
-  /** What can be said of a model it does not list. */
-  guess?(model: string): { window: number; local: boolean };
+  /** What is offered while its list has not been read yet. */
+  readonly usual?: readonly ModelInfo[];
+  /** What can be said of a model it does not list; null if the name cannot be one of its own. */
+  guess?(model: string): ModelInfo | null;
   /** Closes its idle connections and aborts the open ones. */
   close?(): Promise<void>;
 }

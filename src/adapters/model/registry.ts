@@ -23,6 +23,7 @@ export interface Place {
   name: string;
   address: string;
   look(signal: AbortSignal): Promise<Source | null>;
+  close(): Promise<void>;
 }
 
 /** What is known of a source, for the banner, `doctor` and the web app. */
@@ -39,8 +40,10 @@ export interface SourceState {
 }
 
 export interface ModelRegistry extends Models {
-  /** Looks at every source and place; resolves when all have answered, or after a moment. Goes on looking until `close`. */
+  /** Looks at every source and place; resolves when all have answered, or after half a second. Goes on until `close`. */
   start(): Promise<void>;
+  /** Looks at all of them once more, now, and waits for every one: five seconds at most. */
+  refresh(): Promise<void>;
   sources(): SourceState[];
   /** Places that were looked at and where nothing is. */
   notFound(): { name: string; address: string }[];
@@ -51,15 +54,17 @@ interface Known {
   source: Source;
   state: SourceState['state'];
   reason: string;
-  /** Under the names they go by here. */
-  models: ModelInfo[];
-  /** When its list was read; monotonic. */
-  readAt: number;
+  /** Under its own names. */
+  models: readonly ModelInfo[];
+  /** When its list is read again; monotonic. */
+  dueAt: number;
 }
 
-const START_MS = 1_500;
+const START_MS = 500;
 const LOOK_EVERY_MS = 10_000;
-const READ_AGAIN_MS = 60_000;
+/** A provider's list hardly changes; what runs on this machine does, and a provider that failed may be back. */
+const READ_REMOTE_EVERY_MS = 300_000;
+const READ_FAILED_EVERY_MS = 30_000;
 const LIST_TIMEOUT_MS = 5_000;
 const LOOK_TIMEOUT_MS = 500;
 
@@ -76,21 +81,34 @@ export function createRegistry(parts: {
   const known: Known[] = parts.sources.map(unread);
   /** Place → what was found there, kept while it is away. */
   const found = new Map<Place, Known>();
-  let guideModels: ModelInfo[] = [];
+  let guideModels: readonly ModelInfo[] = [];
   let cancel = () => {};
   const closed = new AbortController();
 
-  return { list, find, why, stream, start, sources, notFound, close };
+  return { list, find, why, stream, start, refresh, sources, notFound, close };
 
   async function start(): Promise<void> {
     guideModels = (await guide?.list(closed.signal)) ?? [];
-    const looked = look();
-    await Promise.race([looked, new Promise<void>((resolve) => clock.after(START_MS, resolve))]);
+    let stop = () => {};
+    const moment = new Promise<void>((resolve) => {
+      stop = clock.after(START_MS, resolve);
+    });
+    await Promise.race([keepLooking(), moment]);
+    stop();
   }
 
-  async function look(): Promise<void> {
-    await Promise.all([...known.map(read), ...places.map(lookAt)]);
-    if (!closed.signal.aborted) cancel = clock.after(LOOK_EVERY_MS, () => void look());
+  async function keepLooking(): Promise<void> {
+    await look(false);
+    if (!closed.signal.aborted) cancel = clock.after(LOOK_EVERY_MS, () => void keepLooking());
+  }
+
+  function refresh(): Promise<void> {
+    return look(true);
+  }
+
+  async function look(now: boolean): Promise<void> {
+    const due = known.filter(({ dueAt }) => now || dueAt <= clock.monotonic());
+    await Promise.all([...due.map(read), ...places.map(lookAt)]);
   }
 
   async function lookAt(place: Place): Promise<void> {
@@ -100,30 +118,30 @@ export function createRegistry(parts: {
       if (before !== undefined) Object.assign(before, { state: 'failed', reason: 'It is not running any more.' });
       return;
     }
-    const now = before ?? unread(source);
-    found.set(place, now);
-    await read(now);
+    const entry = before ?? unread(source);
+    found.set(place, entry);
+    await read(entry);
   }
 
   async function read(entry: Known): Promise<void> {
-    if (entry.state === 'ok' && entry.source.configured && clock.monotonic() - entry.readAt < READ_AGAIN_MS) return;
-    const { provider, prefixed } = entry.source;
     try {
-      const models = await within(LIST_TIMEOUT_MS, (signal) => provider.list(signal));
-      entry.models = models.map((model) => ({ ...model, id: prefixed ? `${provider.name}/${model.id}` : model.id }));
-      entry.readAt = clock.monotonic();
+      entry.models = await within(LIST_TIMEOUT_MS, (signal) => entry.source.provider.list(signal));
       entry.state = 'ok';
       entry.reason = '';
+      const remote = entry.models.some(({ local }) => !local);
+      entry.dueAt = clock.monotonic() + (remote ? READ_REMOTE_EVERY_MS : 0);
     } catch (error) {
-      // A list that was read once still tells what can be asked for.
+      // A list that was read once still tells what can be asked for; one that is refused tells that nothing can.
+      if (error instanceof ModelError && error.code === 'refused' && entry.state === 'waiting') entry.models = [];
       entry.state = 'failed';
       entry.reason = error instanceof ModelError ? error.message : 'It did not answer in time.';
+      entry.dueAt = clock.monotonic() + READ_FAILED_EVERY_MS;
     }
   }
 
   async function within<T>(ms: number, task: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const timeout = new AbortController();
-    const stop = clock.after(ms, () => timeout.abort());
+    const stop = clock.after(ms, () => timeout.abort(new DOMException('It took too long.', 'TimeoutError')));
     try {
       return await task(AbortSignal.any([timeout.signal, closed.signal]));
     } finally {
@@ -135,15 +153,11 @@ export function createRegistry(parts: {
     return [...known, ...found.values()];
   }
 
-  /** What was found and is away now is not offered. */
-  function present(): Known[] {
-    return all().filter(({ source, state }) => source.configured || state === 'ok');
-  }
-
   function list(): ModelInfo[] {
-    if (all().length === 0) return guideModels;
-    return present()
-      .flatMap(({ models }) => models)
+    if (all().length === 0) return [...guideModels];
+    return all()
+      .filter(isOffered)
+      .flatMap((entry) => entry.models.map((model) => named(entry, model)))
       .sort((one, other) => Number(other.chat) - Number(one.chat));
   }
 
@@ -151,39 +165,38 @@ export function createRegistry(parts: {
     const wanted = name ?? defaultModel;
     if (wanted === null) return list().find(({ chat }) => chat) ?? null;
     if (all().length === 0) return guideModels.find(({ id }) => id === wanted) ?? null;
-    return locate(wanted)?.model ?? null;
+    const place = locate(wanted);
+    return place === null ? null : named(place.entry, place.model);
   }
 
   /**
-   * The source that serves a name, and its own name for it: as listed; by the provider's prefix; or, where only one
-   * provider is configured, handed on to it as it is, since many servers answer to more names than they list.
+   * The source that serves a name, and its model: as listed; by the provider's prefix; or, where it is plain which
+   * provider would know it, handed on as it is, since many servers answer to more names than they list.
    */
-  function locate(name: string): { entry: Known; model: ModelInfo; own: string } | null {
-    const entries = present();
-    for (const entry of entries) {
-      const model = entry.models.find(({ id }) => id === name);
-      if (model !== undefined) return { entry, model, own: ownName(entry, name) };
+  function locate(name: string): { entry: Known; model: ModelInfo } | null {
+    for (const entry of all()) {
+      const model = entry.models.find((one) => named(entry, one).id === name);
+      if (model !== undefined) return { entry, model };
     }
-    const named = entries.find(({ source }) => name.startsWith(`${source.provider.name}/`));
-    if (named !== undefined) {
-      const own = name.slice(named.source.provider.name.length + 1);
-      const listed = named.models.find(({ id }) => id === own);
-      if (listed !== undefined) return { entry: named, model: { ...listed, id: name }, own };
-      return named.source.configured && own !== '' ? { entry: named, model: unlisted(named, name), own } : null;
+    for (const entry of all()) {
+      const { provider, configured } = entry.source;
+      if (!name.startsWith(`${provider.name}/`)) continue;
+      const own = name.slice(provider.name.length + 1);
+      const listed = entry.models.find(({ id }) => id === own || `${id}:latest` === own);
+      if (listed !== undefined) return { entry, model: listed };
+      const model = configured && own !== '' ? (provider.guess?.(own) ?? null) : null;
+      if (model !== null) return { entry, model };
     }
-    const [only, ...others] = entries.filter(({ source }) => source.configured);
-    if (only === undefined || others.length > 0 || only.source.prefixed) return null;
-    return { entry: only, model: unlisted(only, name), own: name };
+    return handedOn(name);
   }
 
-  function ownName({ source }: Known, name: string): string {
-    return source.prefixed ? name.slice(source.provider.name.length + 1) : name;
-  }
-
-  function unlisted({ source }: Known, name: string): ModelInfo {
-    const { provider } = source;
-    const { window, local } = provider.guess?.(name) ?? { window: 8192, local: false };
-    return { id: name, provider: provider.name, window, chat: true, local };
+  /** An OpenAI-compatible server takes any name; those that take names of their own kind only stand after it. */
+  function handedOn(name: string): { entry: Known; model: ModelInfo } | null {
+    const takers = known.flatMap((entry) => {
+      const model = entry.source.prefixed ? null : (entry.source.provider.guess?.(name) ?? null);
+      return model === null ? [] : [{ entry, model }];
+    });
+    return takers.at(-1) ?? null;
   }
 
   function why(): string {
@@ -204,9 +217,10 @@ export function createRegistry(parts: {
 
   function stream(model: ModelInfo, request: Parameters<Models['stream']>[1], signal: AbortSignal) {
     if (guide !== null && model.provider === guide.name) return guide.stream(model.id, request, signal);
-    const place = locate(model.id);
-    if (place === null) throw new ModelError('model_not_found', `The model "${model.id}" is not there any more.`);
-    return place.entry.source.provider.stream(place.own, request, signal);
+    const entry = all().find(({ source }) => source.provider.name === model.provider);
+    if (entry === undefined) throw new ModelError('model_not_found', `The model "${model.id}" is not there any more.`);
+    const { provider, prefixed } = entry.source;
+    return provider.stream(prefixed ? model.id.slice(provider.name.length + 1) : model.id, request, signal);
   }
 
   function sources(): SourceState[] {
@@ -227,10 +241,25 @@ export function createRegistry(parts: {
   async function close(): Promise<void> {
     closed.abort();
     cancel();
-    await Promise.all([...all().map(({ source }) => source.provider.close?.()), guide?.close?.()]);
+    const providers = known.map(({ source }) => source.provider);
+    await Promise.all([
+      ...providers.map((provider) => provider.close?.()),
+      ...places.map((place) => place.close()),
+      guide?.close?.(),
+    ]);
   }
 }
 
+/** What was found and is away now is not offered; asked for by name, it is unreachable rather than unknown. */
+function isOffered({ source, state }: Known): boolean {
+  return source.configured || state === 'ok';
+}
+
+/** A model under the name it goes by here. */
+function named({ source }: Known, model: ModelInfo): ModelInfo {
+  return source.prefixed ? { ...model, id: `${source.provider.name}/${model.id}` } : model;
+}
+
 function unread(source: Source): Known {
-  return { source, state: 'waiting', reason: '', models: [], readAt: 0 };
+  return { source, state: 'waiting', reason: '', models: source.provider.usual ?? [], dueAt: 0 };
 }

@@ -18,6 +18,10 @@ export interface OpenAiCompatible {
   urlSetting: string;
 }
 
+export const OPENAI_URL = 'https://api.openai.com/v1';
+/** What OpenAI itself is asked while its list has not been read. */
+const OPENAI_USUAL = 'gpt-5-mini';
+
 export function createOpenAiCompatible(server: OpenAiCompatible, settings: ConnectionSettings): ModelProvider {
   const url = new URL(server.baseUrl);
   const connections = createConnections(url.origin, settings);
@@ -36,6 +40,8 @@ export function createOpenAiCompatible(server: OpenAiCompatible, settings: Conne
     if (answer.status !== 200) throw httpError(asked, answer.status, answer.headers, answer.text);
     return listIn(asked, answer.text);
   };
+
+  const guess = (id: string): ModelInfo => ({ id, provider: name, window: windowOf(id), chat: isChatModel(id), local });
 
   return {
     name,
@@ -73,7 +79,8 @@ export function createOpenAiCompatible(server: OpenAiCompatible, settings: Conne
         signal,
       );
     },
-    guess: (model) => ({ window: windowOf(model), local }),
+    guess,
+    usual: server.baseUrl === OPENAI_URL ? [guess(OPENAI_USUAL)] : [],
     close: () => connections.close(),
   };
 }
