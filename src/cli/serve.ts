@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type Config, ConfigError, ownAddress } from '../config.ts';
 import { type Running, serve as startServer, VERSION } from '../main.ts';
 import { CommandError, type Invocation } from './command.ts';
-import { modelLines } from './model-lines.ts';
+import { findPortProblem } from './port.ts';
 import { print, say, styled } from './terminal.ts';
 
 /** Through npm a Ctrl-C comes twice: what comes within this is one request, a later one is impatience. */
@@ -15,8 +15,11 @@ export async function serve(invocation: Invocation): Promise<number> {
   const config = await invocation.config();
   const own = ownAddress(config);
   if (own !== null) throw new ConfigError([own]);
+  // Looked at before anything is made: the owner's key is shown at the first start, and a start that fails shows nothing.
+  const problem = await findPortProblem(config);
+  if (problem !== null) throw new CommandError(problem.sentence);
   const { ended, fail } = listenForTheEnd();
-  const running = await start(config);
+  const running = await startServer(config);
   try {
     printBanner(config, running);
     await ended;
@@ -26,27 +29,6 @@ export async function serve(invocation: Invocation): Promise<number> {
     process.channel?.unref();
   }
   return 0;
-}
-
-async function start(config: Config): Promise<Running> {
-  try {
-    return await startServer(config);
-  } catch (error) {
-    throw listenProblem(config, error as NodeJS.ErrnoException) ?? error;
-  }
-}
-
-/** What the system says when it cannot listen, as a sentence with the way out; null for anything else. */
-export function listenProblem({ listen }: Config, error: NodeJS.ErrnoException): CommandError | null {
-  const { code, address = listen.hosts[0] } = error as NodeJS.ErrnoException & { address?: string };
-  const sentences: Record<string, string> = {
-    EADDRINUSE: `Port ${listen.port} is taken by another program: stop that one, or take another port with npm start -- --port ${listen.port + 1} (or PORT=${listen.port + 1}).`,
-    EACCES: `Port ${listen.port} is not for this account to use: take one above 1023 with PORT.`,
-    EADDRNOTAVAIL: `This machine has no address ${address} to listen on: set PARLANCE_HOST to one that it has, or to 0.0.0.0.`,
-    ENOTFOUND: `PARLANCE_HOST names a host that is not known: set it to an address of this machine, or to 0.0.0.0.`,
-  };
-  const sentence = error.syscall === 'listen' || code === 'ENOTFOUND' ? sentences[code ?? ''] : undefined;
-  return sentence === undefined ? null : new CommandError(sentence);
 }
 
 /** A signal, or the end of whoever started us: `npm start` holds the other end of the IPC channel. */
@@ -79,7 +61,7 @@ function printBanner(config: Config, running: Running): void {
   const rows: [string, string[]][] = [
     ['URL', running.urls],
     ['Data', [config.data]],
-    ['Model', modelLines(config, running.models)],
+    ['Model', modelLines(running.models)],
     ['Mode', [modeLine(config, running)]],
     ['Limits', [limits.length === 0 ? 'none' : `${limits.join(' and ')}, per user`]],
     ['Key', keyLines(config, running)],
@@ -101,6 +83,27 @@ function modeLine({ access, listen }: Config, { local }: Running): string {
   return `keys: every request needs one, ${why}`;
 }
 
+/** Which model answers and where it is from; where the guide does, what was looked for, and how to connect a model. */
+function modelLines(models: Running['models']): string[] {
+  const model = models.find(null);
+  const failed = models.sources().filter(({ state }) => state === 'failed');
+  const problems = failed.map(({ name, reason }) => (reason.startsWith(name) ? reason : `${name}: ${reason}`));
+  if (model === null) return [models.why()];
+  if (model.provider === 'guide') {
+    const places = models.notFound().map(({ name, address }) => `${name} (${address})`);
+    return [
+      'the built-in guide, which is no language model',
+      ...(places.length === 0 ? [] : [`Looked for ${places.join(', ')}: not running.`]),
+      'To connect one, start Ollama or set OPENAI_API_KEY; more in docs/operating/models.md.',
+    ];
+  }
+  const source = models.sources().find(({ name }) => name === model.provider);
+  const from = source === undefined ? model.provider : `${source.name} at ${source.address}`;
+  const others = models.list().filter(({ chat }) => chat).length - 1;
+  const more = others > 0 ? [`${others} more: ./parlance model list`] : [];
+  return [`${model.id}, of ${from}${source?.configured === false ? ', found by itself' : ''}`, ...more, ...problems];
+}
+
 const ANOTHER = 'Another: ./parlance keys create --user NAME';
 
 /** Where the owner's key is. It is shown on a terminal only: elsewhere it would stay in a log. */
@@ -108,7 +111,7 @@ function keyLines({ data, ownerKey }: Config, running: Running): string[] {
   const file = join(data, 'owner-key');
   if (ownerKey !== null) return ["the owner's is the one in PARLANCE_OWNER_KEY", ANOTHER];
   if (running.ownerKey === null) {
-    return [existsSync(file) ? `the owner's is in ${file}` : "the owner's was shown at the first start", ANOTHER];
+    return [existsSync(file) ? `the owner's is in ${file}` : "the owner's was made before", ANOTHER];
   }
   const { secret } = running.ownerKey;
   if (process.stdout.isTTY) return [`${styled('bold', secret)}`, "It is the owner's, and shown this once.", ANOTHER];

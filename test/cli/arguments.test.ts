@@ -91,7 +91,7 @@ test('the first word of several commands shows them, and is no success', async (
 });
 
 test('a wrong setting is one sentence, whatever the command', async () => {
-  for (const args of [['serve'], ['keys', 'list'], ['doctor'], ['chat', 'hi']]) {
+  for (const args of [['serve'], ['keys', 'list'], ['model', 'list'], ['chat', 'hi']]) {
     const { code, stdout, stderr } = await run(args, { cwd, env: { PARLANCE_RATE_PER_MINUTE: 'many' } });
     assert.deepEqual(
       { args, code, stdout, stderr },

@@ -14,8 +14,8 @@ before(async () => {
   server = await startServer({ model: model.url, env: { PARLANCE_TITLES: 'words' } });
 });
 after(async () => {
-  await server.close();
   await model.close();
+  await server.close();
 });
 
 const chat = (args: string[], input = '') => run(['chat', '--url', server.url, ...args], { cwd, input });

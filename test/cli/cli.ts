@@ -1,6 +1,6 @@
 /** Runs the command line as a person does: a process of its own, in an empty folder, with nothing of our environment. */
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,7 +16,7 @@ export interface Ended {
 }
 
 export interface Started {
-  child: ChildProcess;
+  child: ChildProcessWithoutNullStreams;
   /** Resolves with what a stream has said so far, once it matches. Rejects with it if the process ends before. */
   said(stream: 'stdout' | 'stderr', pattern: RegExp): Promise<string>;
   ended: Promise<Ended>;
@@ -29,13 +29,22 @@ export function emptyFolder(): string {
   return folder;
 }
 
+export interface StartOptions {
+  cwd: string;
+  env?: Record<string, string>;
+  input?: string;
+  /** Opens an IPC channel, as `npm start` does. */
+  ipc?: boolean;
+}
+
 /** Starts a command; what is not ended by the test is killed after it. */
-export function start(args: string[], options: { cwd: string; env?: Record<string, string>; input?: string }): Started {
+export function start(args: string[], options: StartOptions): Started {
   const { PATH = '', HOME = '', NODE_COMPILE_CACHE } = process.env;
   const child = spawn(process.execPath, [CLI, ...args], {
     cwd: options.cwd,
     env: { PATH, HOME, ...(NODE_COMPILE_CACHE && { NODE_COMPILE_CACHE }), ...options.env },
-  });
+    stdio: ['pipe', 'pipe', 'pipe', options.ipc ? 'ipc' : 'ignore'],
+  }) as ChildProcessWithoutNullStreams;
   after(() => child.kill('SIGKILL'));
   const heard = { stdout: '', stderr: '' };
   let check = () => {};
@@ -67,6 +76,6 @@ export function start(args: string[], options: { cwd: string; env?: Record<strin
 }
 
 /** Runs a command to its end. */
-export function run(args: string[], options: Parameters<typeof start>[1]): Promise<Ended> {
+export function run(args: string[], options: StartOptions): Promise<Ended> {
   return start(args, options).ended;
 }
