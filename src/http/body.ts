@@ -32,11 +32,11 @@ export function bodyRules(
 }
 
 /**
- * Reads and decodes the body of a request; undefined without one. Throws `body_too_large` (by its `Content-Length`
+ * Reads and decodes the body of a request, maybe at once: await what it gives. Undefined without one. Throws `body_too_large` (by its `Content-Length`
  * before a byte is read, else while reading), `unsupported_media_type`, `invalid_request`, and `SenderGone` where the
  * connection closed first.
  */
-export async function readBody(req: IncomingMessage, res: ServerResponse, rules: BodyRules): Promise<unknown> {
+export function readBody(req: IncomingMessage, res: ServerResponse, rules: BodyRules): unknown {
   const { headers } = req;
   const length = Number(headers['content-length'] ?? 0);
   if (headers['transfer-encoding'] === undefined && length === 0) return undefined;
@@ -46,12 +46,20 @@ export async function readBody(req: IncomingMessage, res: ServerResponse, rules:
   // A chunked body may still turn out to be empty, so its type is not refused before its first byte.
   if (length > 0 && as instanceof ServiceError) throw as;
   if (headers.expect !== undefined) res.writeContinue();
-  const bytes = await collect(req, rules.limit, as instanceof ServiceError ? as : null);
-  if (bytes.length === 0 || as instanceof ServiceError) return undefined;
+  const decode = (bytes: Buffer) => {
+    if (bytes.length === 0 || as instanceof ServiceError) return undefined;
+    return decodeBody(bytes, as, type, rules);
+  };
+  // A small body is there already, and needs no listeners.
+  if (length > 0 && req.complete && req.readableLength === length) return decode(req.read() as Buffer);
+  return collect(req, rules.limit, as instanceof ServiceError ? as : null).then(decode);
+}
+
+function decodeBody(bytes: Buffer, as: BodyType, type: string, { repairJson }: BodyRules): unknown {
   if (!isUtf8(bytes)) throw new ServiceError('invalid_request', 'The body is not valid UTF-8.');
   if (as !== 'json') return readForm(bytes, as, type);
   const text = bytes.toString('utf8');
-  return parseJson(rules.repairJson === undefined ? text : rules.repairJson(text));
+  return parseJson(repairJson === undefined ? text : repairJson(text));
 }
 
 /** Targets of requests whose body is being read, by socket: a time limit of the parser names no request. */
@@ -73,6 +81,7 @@ export function discardBody(req: IncomingMessage): void {
 
 /** The kind of body a `Content-Type` names, or why the route does not take it. */
 function bodyType(type: string, encoding: string | undefined, types: readonly BodyType[]): BodyType | ServiceError {
+  if (type === 'application/json' && encoding === undefined) return 'json';
   if (encoding !== undefined && encoding !== '' && encoding.toLowerCase() !== 'identity') {
     return new ServiceError('unsupported_media_type', 'Send the body as it is, without a Content-Encoding.');
   }
@@ -111,33 +120,22 @@ function collect(req: IncomingMessage, limit: number, refuse: ServiceError | nul
     let size = 0;
     reading.set(req.socket, req.url ?? '');
     req.on('data', onData);
-    req.on('end', onEnd);
-    req.on('error', onGone);
-    req.on('close', onGone);
+    req.on('end', () => {
+      resolve(chunks.length === 1 ? (chunks[0] ?? NOTHING) : Buffer.concat(chunks, size));
+    });
+    req.on('close', () => {
+      reading.delete(req.socket);
+      if (!req.complete) reject(new SenderGone());
+    });
 
     function onData(chunk: Buffer): void {
       size += chunk.length;
-      if (refuse !== null) fail(refuse);
-      else if (size > limit) fail(tooLarge(limit));
-      else chunks.push(chunk);
-    }
-    function onEnd(): void {
-      done();
-      resolve(chunks.length === 1 ? (chunks[0] ?? NOTHING) : Buffer.concat(chunks, size));
-    }
-    function onGone(): void {
-      fail(new SenderGone());
-    }
-    function fail(error: Error): void {
-      done();
-      reject(error);
-    }
-    function done(): void {
-      reading.delete(req.socket);
+      if (refuse === null && size <= limit) {
+        chunks.push(chunk);
+        return;
+      }
       req.off('data', onData);
-      req.off('end', onEnd);
-      req.off('error', onGone);
-      req.off('close', onGone);
+      reject(refuse ?? tooLarge(limit));
     }
   });
 }

@@ -48,24 +48,24 @@ export function createGate(parts: { keeper: Gatekeeper; rules: AccessRules; log:
   }
 
   /** Who is asking. A refused Host or Origin is forgiven to a valid key alone. */
-  async function identify(exchange: Exchange, visit: Visit, users: string[]): Promise<Principal> {
+  function identify(exchange: Exchange, visit: Visit, users: string[]): Promise<Principal> {
     const { dialect, request } = exchange;
     const key = keyOf(request.headers.authorization);
     const { refused } = visit;
     if (refused !== null && key === null) throw forbid(exchange, refused);
-    try {
-      return await keeper.authenticate({
-        key,
-        local: visit.local,
-        access: dialect.access,
-        namesUser: dialect.namesUser,
-        users,
-        loose: dialect.standard === true,
-      });
-    } catch (error) {
+    const asking = keeper.authenticate({
+      key,
+      local: visit.local,
+      access: dialect.access,
+      namesUser: dialect.namesUser,
+      users,
+      loose: dialect.standard === true,
+    });
+    if (refused === null) return asking;
+    return asking.catch((error) => {
       const wrong = error instanceof ServiceError && error.code === 'unauthorized';
-      throw refused !== null && wrong ? forbid(exchange, refused) : error;
-    }
+      throw wrong ? forbid(exchange, refused) : error;
+    });
   }
 
   /** The 403 for a Host or Origin, and its log line. */

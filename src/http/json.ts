@@ -16,7 +16,7 @@ export const MAX_VALUES = 250_000;
  */
 export function parseJson(text: string): unknown {
   const json = text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
-  const { escapes } = scan(json);
+  const escapes = isPlain(json) ? false : scan(json);
   let value: unknown;
   try {
     value = JSON.parse(json);
@@ -31,8 +31,19 @@ const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const U = 0x75;
 
-/** Walks over the text once. `escapes`: an ASCII character is written as `\u00..`, so a key may be spelled with one. */
-function scan(json: string): { escapes: boolean } {
+/** Whether a text is within every limit at a glance: few brackets, no escapes, and too short for too many values. */
+function isPlain(json: string): boolean {
+  return json.length <= MAX_VALUES && !json.includes('\\') && brackets(json, '[') + brackets(json, '{') <= MAX_DEPTH;
+}
+
+function brackets(json: string, bracket: string): number {
+  let count = 0;
+  for (let at = json.indexOf(bracket); at !== -1 && count <= MAX_DEPTH; at = json.indexOf(bracket, at + 1)) count++;
+  return count;
+}
+
+/** Walks over the text once. True where an ASCII character is written as `\u00..`: a key may be spelled with one. */
+function scan(json: string): boolean {
   const plain = !json.includes('\\');
   let depth = 0;
   let values = 0;
@@ -63,7 +74,7 @@ function scan(json: string): { escapes: boolean } {
     }
     if (values > MAX_VALUES) throw invalid(`The body holds more than ${MAX_VALUES} values.`);
   }
-  return { escapes };
+  return escapes;
 
   /** From the first character of a string to its closing quote. */
   function skipString(i: number): number {

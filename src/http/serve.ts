@@ -8,7 +8,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { WebSocketServer } from 'ws';
 import { ServiceError } from '#core/errors.ts';
 import type { Principal } from '#core/principal.ts';
-import { preflightHeaders, type Visit } from './access.ts';
+import { preflightHeaders } from './access.ts';
 import { type BodyRules, checkText, readBody } from './body.ts';
 import { makeCall } from './call.ts';
 import type { Connections } from './connections.ts';
@@ -74,8 +74,10 @@ export function createServe(parts: {
 
   /** Answers a request for a route of a table. Never throws. */
   async function serve(endpoint: Endpoint, request: FastifyRequest, reply: FastifyReply): Promise<void> {
-    const { route } = endpoint;
+    const { dialect, route } = endpoint;
     const exchange = begin(request, reply, endpoint);
+    /** Whom to count the request for if it fails before it is known who it is for. */
+    let uncounted: Principal | null = null;
     try {
       const visit = gate.enter(exchange);
       let principal = NOBODY;
@@ -95,18 +97,23 @@ export function createServe(parts: {
       }
 
       let body: unknown;
-      if (route.body === undefined) {
+      // A user who is named in the body, and maybe there alone, is the one to count the request for.
+      if (dialect.namesUser && route.body !== undefined && users.length === 0) uncounted = principal;
+      else count(exchange, endpoint, principal);
+      if (route.body !== undefined) {
+        body = readBody(request.raw, reply.raw, endpoint.body);
+        if (body instanceof Promise) body = await body;
+        const named = dialect.namesUser ? userOf(body) : null;
+        if (named !== null) principal = await gate.identify(exchange, visit, [...users, named]);
+      }
+      if (uncounted !== null) {
+        uncounted = null;
         count(exchange, endpoint, principal);
-      } else if (endpoint.dialect.namesUser) {
-        ({ principal, body } = await readNamed(exchange, endpoint, visit, principal, users));
-      } else {
-        count(exchange, endpoint, principal);
-        body = await readBody(request.raw, reply.raw, endpoint.body);
       }
       const call = makeCall(exchange, route, principal, body, digest);
       answer(exchange, principal, await route.handle(call));
     } catch (error) {
-      exchange.fail(error);
+      exchange.fail(uncounted === null ? error : countFailed(exchange, endpoint, uncounted, error));
     }
   }
 
@@ -148,35 +155,14 @@ export function createServe(parts: {
     if (bucket !== null) exchange.admission = keeper.admit(principal, bucket);
   }
 
-  /**
-   * Reads the body where it may name the user, maybe it alone: then the request is counted for that user after parsing,
-   * and for the caller's own where it cannot be parsed.
-   */
-  async function readNamed(
-    exchange: Exchange,
-    endpoint: Endpoint,
-    visit: Visit,
-    caller: Principal,
-    users: string[],
-  ): Promise<{ principal: Principal; body: unknown }> {
-    let counted = users.length > 0;
-    if (counted) count(exchange, endpoint, caller);
+  /** Counts a request that failed. Gives what it failed with: the refusal of the limit goes first. */
+  function countFailed(exchange: Exchange, endpoint: Endpoint, principal: Principal, error: unknown): unknown {
+    if (!(error instanceof ServiceError) || UNCOUNTED.has(error.code)) return error;
     try {
-      const body = await readBody(exchange.request.raw, exchange.res, endpoint.body);
-      const named = (body as { user_id?: unknown } | null | undefined)?.user_id;
-      let principal = caller;
-      if (typeof named === 'string') {
-        checkText(named);
-        principal = await gate.identify(exchange, visit, [...users, named]);
-      }
-      if (!counted) {
-        counted = true;
-        count(exchange, endpoint, principal);
-      }
-      return { principal, body };
-    } catch (error) {
-      if (!counted && isCounted(error)) count(exchange, endpoint, caller);
-      throw error;
+      count(exchange, endpoint, principal);
+      return error;
+    } catch (refusal) {
+      return refusal;
     }
   }
 
@@ -227,9 +213,13 @@ export function createServe(parts: {
   }
 }
 
-/** 401, 403 and 429 are not counted; nor is a body whose sender left. */
-function isCounted(error: unknown): boolean {
-  return error instanceof ServiceError && !UNCOUNTED.has(error.code);
-}
+/** "401, 403 … are not counted" (DIALECTS.md, Rules for every dialect). */
+const UNCOUNTED = new Set(['key_required', 'unauthorized', 'forbidden']);
 
-const UNCOUNTED = new Set(['key_required', 'unauthorized', 'forbidden', 'rate_limited']);
+/** The user a body names. */
+function userOf(body: unknown): string | null {
+  const named = (body as { user_id?: unknown } | null | undefined)?.user_id;
+  if (typeof named !== 'string') return null;
+  checkText(named);
+  return named;
+}

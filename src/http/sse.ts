@@ -1,6 +1,6 @@
 /**
- * Streams of server-sent events on a hijacked reply. On the path of every token: one socket write per `write`, framed
- * here, because Node's own chunked framing makes four writes of it and a turn of the event loop.
+ * Streams of server-sent events. On the path of every token: one socket write per `write`, framed here, because Node's
+ * own framing queues four pieces and a tick for each chunk (9 µs against 6 µs, system call included).
  */
 
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';

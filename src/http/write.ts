@@ -60,13 +60,18 @@ export function writeAnswer(
   text?: string,
   contentType: string = JSON_TYPE,
 ): void {
-  if (text !== undefined && status !== 204) {
-    headers.push('content-type', contentType, 'content-length', String(Buffer.byteLength(text)));
-  } else if (status !== 204) {
-    headers.push('content-length', '0');
+  if (status === 204) {
+    res.writeHead(status, headers as unknown as OutgoingHttpHeaders);
+    res.end();
+    return;
   }
+  const body = text ?? '';
+  const length = Buffer.byteLength(body);
+  if (text !== undefined) headers.push('content-type', contentType);
+  headers.push('content-length', String(length));
   res.writeHead(status, headers as unknown as OutgoingHttpHeaders);
-  res.end(status === 204 ? undefined : text);
+  // As many bytes as characters: it is ASCII, which Node writes without looking for what to encode.
+  res.end(body, length === body.length ? 'latin1' : 'utf8');
 }
 
 /** Writes a whole answer on a bare socket, and closes it: for what never became a request. */
