@@ -129,8 +129,10 @@ export function createFollowRun(parts: { store: Store; liveRuns: LiveRuns; runLo
       return true;
     }
 
+    /** An answer made by hand has no other log, so any cursor is a place in it; where one has expired, only its start is. */
     function giveSnapshot(now: Run | null, kept: Turn, last: number): void {
       const events = snapshot(kept.items);
+      const from = now === null ? cursor : cursor === 0 ? 0 : events.length;
       const end: TerminalEvent = {
         type: 'run-ended',
         status: now !== null && isEnded(now.status) ? now.status : 'completed',
@@ -139,9 +141,9 @@ export function createFollowRun(parts: { store: Store; liveRuns: LiveRuns; runLo
         usage: now?.usage ?? null,
         sources: sourcesOf(kept.items),
         at: now?.endedAt ?? kept.updatedAt,
-        items: kept.items,
+        ...(now !== null && { items: kept.items }),
       };
-      if (cursor === 0 && events.length > 0) give(1, events);
+      if (from < events.length) give(from + 1, events.slice(from));
       if (!closed) give(Math.max(last, events.length + 1), [end]);
     }
 
