@@ -77,7 +77,7 @@ export interface TestServer {
   stop(): Promise<number | null>;
   /** `kill -9` */
   kill(): Promise<void>;
-  /** Stops it and removes its data. */
+  /** Kills it, so that no open answer is waited for, and removes its data. */
   close(): Promise<void>;
 }
 
@@ -129,7 +129,7 @@ export async function startServer(options: { model?: string; env?: Record<string
       await end('SIGKILL');
     },
     async close() {
-      await end('SIGTERM');
+      await end('SIGKILL');
       await rm(data, { recursive: true, force: true });
     },
   };
