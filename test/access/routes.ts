@@ -1,0 +1,229 @@
+/**
+ * Every route of the server as the walker calls it. The route table itself is read from the composition root; what no
+ * table says is here: which of a route's fields hold ids, and what the others take. A route or field that is not here
+ * fails the test by its name, so that a new one is covered or seen.
+ */
+
+import { z } from 'zod';
+import { frame } from '../../src/dialects/conversations/schema.ts';
+import type { Dialect, HttpRoute, Route } from '../../src/http/route.ts';
+import { systemDialect } from '../../src/http/system.ts';
+import { dialectsOf } from '../../src/main.ts';
+import type { Services } from '../../src/service/services.ts';
+
+/** What an id names. A message is an entry, an answer or an input: whatever has an id within a conversation. */
+export type Kind = 'conversation' | 'message';
+
+/** Where an id can stand. */
+export interface IdField {
+  place: 'params' | 'query' | 'body' | 'frame';
+  name: string;
+  /** Each of these is tried there. */
+  kinds: Kind[];
+  /** Of a socket: the frame it stands in. */
+  frame?: Record<string, unknown>;
+}
+
+interface Facts {
+  ids?: IdField[];
+  /** A body that is taken, ids aside. */
+  body?: Record<string, unknown>;
+  /** Fields that hold no ids: of queries, bodies and frames. */
+  plain?: string[];
+  /** It wants a user to be named by keyless calls. */
+  needsUser?: true;
+  /** It can start an inference. */
+  asks?: true;
+}
+
+/** A route with all that is known of it. */
+export interface KnownRoute {
+  name: string;
+  dialect: Dialect;
+  route: Route;
+  ids: IdField[];
+  body: Record<string, unknown> | undefined;
+  needsUser: boolean;
+  asks: boolean;
+}
+
+const param = (name: string, ...kinds: Kind[]): IdField => ({ place: 'params', name, kinds });
+const chat = [param('chat_id', 'conversation')];
+const session = [param('sessionId', 'conversation')];
+const conversation = [param('conversation_id', 'conversation')];
+const id = [param('id', 'conversation')];
+const chatOrEntry = [param('id', 'conversation', 'message')];
+const page = ['limit', 'offset', 'before', 'after'];
+/** A cursor names a conversation too, but what it gives is the caller's own list. */
+const named = ['user_id'];
+
+const KNOWN: Record<string, Facts> = {
+  'POST /api/chat': { body: { title: 'Mine' }, plain: ['title', 'messages'] },
+  'GET /api/chat': { plain: page },
+  'DELETE /api/chat': {},
+  'GET /api/chat/:chat_id': { ids: chat },
+  'PATCH /api/chat/:chat_id': { ids: chat, body: { title: 'Taken' }, plain: ['title'] },
+  'DELETE /api/chat/:chat_id': { ids: chat },
+  'GET /api/chat/:chat_id/messages': { ids: chat, plain: page },
+  'POST /api/chat/:chat_id/messages': { ids: chat, body: { content: 'Hi' }, plain: ['content'], asks: true },
+
+  'POST /api/chat_sessions': { body: { title: 'Mine' }, plain: ['title'] },
+  'GET /api/chat_sessions': { plain: page },
+  'GET /api/chat_sessions/:sessionId': { ids: session },
+  'PUT /api/contacts/:sessionId': { ids: session, body: { title: 'Taken' }, plain: ['title'] },
+  'PUT /api/chat_sessions/:sessionId': { ids: session, body: { title: 'Taken' }, plain: ['title'] },
+  'DELETE /api/chat_session/:sessionId': { ids: session },
+  'DELETE /api/chat_sessions/:sessionId': { ids: session },
+  'POST /api/chat_sessions/:sessionId/chat': { ids: session, body: { message: 'Hi' }, plain: ['message'], asks: true },
+  'GET /api/chat_sessions/:sessionId/chat': { ids: session, plain: page },
+
+  'POST /chat': {
+    ids: [{ place: 'body', name: 'conversation_id', kinds: ['conversation'] }],
+    body: { message: 'Hi' },
+    plain: ['message', ...named],
+    needsUser: true,
+    asks: true,
+  },
+  'GET /conversations': { plain: [...page, ...named], needsUser: true },
+  'GET /conversations/:conversation_id': { ids: conversation, plain: [...page, ...named] },
+  'DELETE /conversations/:conversation_id': { ids: conversation, plain: named },
+  'SOCKET /ws': {
+    ids: [
+      { place: 'frame', name: 'conversation_id', kinds: ['conversation'], frame: { type: 'message', content: 'Hi' } },
+      { place: 'frame', name: 'message_id', kinds: ['message'], frame: { type: 'resume', after: 0 } },
+      { place: 'frame', name: 'message_id', kinds: ['message'], frame: { type: 'stop' } },
+    ],
+    plain: [...named, 'stream', 'type', 'content', 'after', 'idempotency_key'],
+    needsUser: true,
+    asks: true,
+  },
+
+  'GET /chats': { plain: page },
+  'GET /chats/:id': { ids: id },
+  'POST /chats/create': { body: { name: 'Mine' }, plain: ['name'] },
+  'PUT /chats/update/:id': { ids: id, body: { name: 'Taken' }, plain: ['name', 'updated_at'] },
+  'DELETE /chats/delete/:id': { ids: id },
+  'GET /chats/:id/conversations': { ids: id, plain: page },
+  'POST /conversations/create': {
+    ids: [{ place: 'body', name: 'chat_id', kinds: ['conversation'] }],
+    body: { role: 'Human', message: 'Put in' },
+    plain: ['role', 'message'],
+  },
+  'GET /conversations/inference/:id': { ids: chatOrEntry, asks: true },
+  'GET /conversations/inference_internet/:id': { ids: chatOrEntry, asks: true },
+
+  'POST /ask': {
+    ids: [
+      { place: 'body', name: 'conversation_id', kinds: ['conversation'] },
+      { place: 'query', name: 'conversation_id', kinds: ['conversation'] },
+    ],
+    body: { prompt: 'Hi' },
+    plain: ['prompt'],
+    asks: true,
+  },
+  'DELETE /conversation/:conversation_id': { ids: conversation },
+
+  'GET /healthz': {},
+  'GET /readyz': {},
+  'GET /metrics': {},
+  'GET /openapi.json': {},
+  'GET /docs': {},
+  'GET /docs/docs.css': {},
+  'GET /docs/docs.js': {},
+};
+
+/** The tables of all dialects, and the server's own. Nothing is called, so nothing needs to be there. */
+export function allDialects(): Dialect[] {
+  const nothing = async () => {
+    throw new Error('The walker calls no handler.');
+  };
+  const system = systemDialect({ health: nothing, metrics: nothing, openapi: () => '' });
+  return [...dialectsOf({} as Services), system];
+}
+
+/** Every route, and what is wrong with the walker's own table: sentences. */
+export function knownRoutes(): { routes: KnownRoute[]; problems: string[] } {
+  const problems: string[] = [];
+  const routes: KnownRoute[] = [];
+  for (const dialect of allDialects()) {
+    for (const route of dialect.routes) {
+      const name = `${route.method} ${route.path}`;
+      const facts = KNOWN[name];
+      if (facts === undefined) {
+        problems.push(
+          `${name} (${dialect.name}): the walker does not know this route. Add it to test/access/routes.ts.`,
+        );
+        continue;
+      }
+      const { ids = [], body, plain = [], needsUser = false, asks = false } = facts;
+      const known = new Set([...ids.map((field) => field.name), ...plain]);
+      for (const field of fieldsOf(route)) {
+        if (!known.has(field))
+          problems.push(`${name} (${dialect.name}): is "${field}" an id? test/access/routes.ts must say.`);
+      }
+      if (route.method !== 'SOCKET' && (route.body === undefined) !== (body === undefined)) {
+        problems.push(`${name} (${dialect.name}): test/access/routes.ts must have a body for it, or none.`);
+      }
+      routes.push({ name, dialect, route, ids, body, needsUser, asks });
+    }
+  }
+  const names = new Set(routes.map(({ name }) => name));
+  for (const name of Object.keys(KNOWN)) if (!names.has(name)) problems.push(`${name}: the server has no such route.`);
+  return { routes, problems };
+}
+
+/** The names of all that a caller may send: parameters, query, body, and the frames of the one socket there is. */
+function fieldsOf(route: Route): string[] {
+  const params = [...route.path.matchAll(/:(\w+)/g)].map(([, name]) => name ?? '');
+  const schemas = [route.params, route.query, (route as HttpRoute).body];
+  if (route.method === 'SOCKET') schemas.push(frame);
+  return [...params, ...schemas.flatMap((schema) => (schema === undefined ? [] : propertiesOf(schema)))];
+}
+
+function propertiesOf(schema: z.ZodType): string[] {
+  const names = new Set<string>();
+  const walk = (node: unknown): void => {
+    if (typeof node !== 'object' || node === null) return;
+    const { properties, anyOf = [], oneOf = [], allOf = [] } = node as Record<string, object | unknown[]>;
+    for (const [name, inner] of Object.entries(properties ?? {})) {
+      names.add(name);
+      walk(inner);
+    }
+    for (const inner of [anyOf, oneOf, allOf].flat()) walk(inner);
+  };
+  walk(z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }));
+  return [...names];
+}
+
+/** One call of a route, ready to be sent. */
+export interface WalkCall {
+  method: string;
+  path: string;
+  body: string | undefined;
+  contentType: string | undefined;
+}
+
+/**
+ * A route's call with an id in one of its fields; ids that stand elsewhere in the path are `other`. A route that takes
+ * forms gives one call for each way to write its body.
+ */
+export function callsOf({ route, body }: KnownRoute, field: IdField | null, value: string | number): WalkCall[] {
+  const at = (place: IdField['place']) => (field?.place === place ? { [field.name]: value } : {});
+  const path = route.path.replace(/:(\w+)/g, (_, name) =>
+    encodeURIComponent(String(name === field?.name && field.place === 'params' ? value : UNKNOWN)),
+  );
+  const query = new URLSearchParams(at('query') as Record<string, string>).toString();
+  const call = { method: route.method, path: query === '' ? path : `${path}?${query}` };
+  if (body === undefined) return [{ ...call, body: undefined, contentType: undefined }];
+  const fields = { ...body, ...at('body') };
+  const calls = [{ ...call, body: JSON.stringify(fields), contentType: 'application/json' }];
+  if (route.method !== 'SOCKET' && route.bodyTypes?.includes('form')) {
+    const form = new URLSearchParams(Object.entries(fields).map(([name, text]) => [name, String(text)])).toString();
+    calls.push({ ...call, body: form, contentType: 'application/x-www-form-urlencoded' });
+  }
+  return calls;
+}
+
+/** Ids that nobody has. */
+export const UNKNOWN = '0198c7c1-5d00-7000-8000-5717b3fc2c96';
+export const UNKNOWN_NUMBER = 987_654_321;
