@@ -204,13 +204,13 @@ export interface WalkCall {
 }
 
 /**
- * A route's call with an id in one of its fields; ids that stand elsewhere in the path are `other`. A route that takes
+ * A route's call with an id in one of its fields; other parameters of its path name what nobody has. A route that takes
  * forms gives one call for each way to write its body.
  */
 export function callsOf({ route, body }: KnownRoute, field: IdField | null, value: string | number): WalkCall[] {
-  const at = (place: IdField['place']) => (field?.place === place ? { [field.name]: value } : {});
+  const at = (place: IdField['place']) => (field !== null && field.place === place ? { [field.name]: value } : {});
   const path = route.path.replace(/:(\w+)/g, (_, name) =>
-    encodeURIComponent(String(name === field?.name && field.place === 'params' ? value : UNKNOWN)),
+    encodeURIComponent(String(field?.place === 'params' && field.name === name ? value : UNKNOWN)),
   );
   const query = new URLSearchParams(at('query') as Record<string, string>).toString();
   const call = { method: route.method, path: query === '' ? path : `${path}?${query}` };
@@ -218,7 +218,9 @@ export function callsOf({ route, body }: KnownRoute, field: IdField | null, valu
   const fields = { ...body, ...at('body') };
   const calls = [{ ...call, body: JSON.stringify(fields), contentType: 'application/json' }];
   if (route.method !== 'SOCKET' && route.bodyTypes?.includes('form')) {
-    const form = new URLSearchParams(Object.entries(fields).map(([name, text]) => [name, String(text)])).toString();
+    const form = new URLSearchParams(
+      Object.entries(fields).map(([name, text]): [string, string] => [name, String(text)]),
+    ).toString();
     calls.push({ ...call, body: form, contentType: 'application/x-www-form-urlencoded' });
   }
   return calls;

@@ -88,7 +88,9 @@ for (const known of knownRoutes().routes.filter(({ body }) => body !== undefined
     const field = known.ids[0] ?? null;
     for (const call of callsOf(known, field, chat)) {
       const isJson = call.contentType === 'application/json';
-      const more = new URLSearchParams(Object.entries(SENT).map(([name, value]) => [name, String(value)]));
+      const more = new URLSearchParams(
+        Object.entries(SENT).map(([name, value]): [string, string] => [name, String(value)]),
+      );
       const body = isJson ? overfilled(known, call.body ?? '') : `${call.body}&__proto__=${CANARY}&${more}`;
       const headers = { 'content-type': call.contentType ?? '' };
       const answer = await alice.request(call.method, call.path, { body, headers });
