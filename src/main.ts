@@ -24,6 +24,7 @@ import type { Store } from './ports/store.ts';
 import { createAdmit } from './service/admit.ts';
 import { createAssistants } from './service/assistants.ts';
 import { createAuthenticate } from './service/authenticate.ts';
+import { createCompletions } from './service/completions.ts';
 import { createConversations } from './service/conversations.ts';
 import { createFollowRun } from './service/follow-run.ts';
 import { createKeys, type IssuedKey } from './service/keys.ts';
@@ -110,12 +111,15 @@ export async function serve(config: Config): Promise<Running> {
     onError,
   });
   const keys = createKeys({ store, clock, ids });
+  const messages = createMessages({ store, clock, ids, liveRuns, runLoop, maxRuns: config.bounds.maxRuns });
+  const runs = createFollowRun({ store, liveRuns, runLoop, clock });
   const services: Services = {
     authenticate: createAuthenticate({ store, clock, ids }),
     admit: createAdmit({ clock, rates: config.rates }),
     conversations: createConversations({ store, clock, ids, liveRuns }),
-    messages: createMessages({ store, clock, ids, liveRuns, runLoop, maxRuns: config.bounds.maxRuns }),
-    runs: createFollowRun({ store, liveRuns, runLoop, clock }),
+    messages,
+    runs,
+    completions: createCompletions({ store, models, liveRuns, runLoop, messages, runs, clock, ids }),
     keys,
   };
 

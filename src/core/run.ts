@@ -1,6 +1,6 @@
 /** A run: one answer being made. It always ends (promise 2), and is never silently made again. */
 
-import type { Item } from './turn.ts';
+import type { Item, Role } from './turn.ts';
 
 /** `queued` and `started` are open; the other four are ends. */
 export type RunStatus = 'queued' | 'started' | EndStatus;
@@ -58,6 +58,20 @@ export interface Attempt {
   status: number | null;
 }
 
+/** A tool of the caller's: a run that asks for it ends its turn. */
+export interface Tool {
+  name: string;
+  description: string;
+  /** JSON Schema. */
+  parameters: Record<string, unknown>;
+}
+
+/** One turn as a model is given it. */
+export interface ContextTurn {
+  role: Role;
+  items: Item[];
+}
+
 /** What was asked for, as kept on the run row. */
 export interface RunRequest {
   assistant: string;
@@ -69,6 +83,9 @@ export interface RunRequest {
   webSearch: 'off' | 'always';
   /** Sampling parameters that reach the model as given, under the names of Chat Completions. */
   parameters: Record<string, unknown>;
+  tools: Tool[];
+  /** What the model is given instead of the conversation's path, where the caller brought the whole of it. */
+  context: ContextTurn[] | null;
 }
 
 export interface Run {

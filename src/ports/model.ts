@@ -1,7 +1,6 @@
 /** Language models: a list of them, and a stream of events from one. */
 
-import type { FinishReason, RunErrorCode, Usage } from '#core/run.ts';
-import type { Item, Role } from '#core/turn.ts';
+import type { ContextTurn, FinishReason, RunErrorCode, Tool, Usage } from '#core/run.ts';
 
 export interface ModelInfo {
   /** The name it is chosen by: `gpt-5-mini`, `ollama/llama3.2`, `guide`. */
@@ -16,18 +15,10 @@ export interface ModelInfo {
   local: boolean;
 }
 
-export interface ModelTool {
-  name: string;
-  description: string;
-  /** JSON Schema. */
-  parameters: Record<string, unknown>;
-}
+export type ModelTool = Tool;
 
 /** One turn as the model gets it. */
-export interface ModelTurn {
-  role: Role;
-  items: Item[];
-}
+export type ModelTurn = ContextTurn;
 
 export interface ModelRequest {
   /** '' for none. */

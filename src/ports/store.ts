@@ -226,6 +226,8 @@ export interface Store {
    * of the conversation starts in it and comes back. A run that is gone or already ended changes nothing.
    */
   finishRun(unit: FinishRun): Promise<{ next: Run | null }>;
+  /** Keeps what a run of no conversation cost, once it has ended: its row, and nothing that was said. */
+  recordRun(unit: { run: Run }): Promise<void>;
   /** All runs that are `queued` or `started`, in the order of acceptance. */
   openRuns(): Promise<Run[]>;
   /** Marks the oldest queued run of a conversation with no started one as `started`; null if there is none. */

@@ -45,6 +45,8 @@ export interface LiveRun {
   abort: AbortController;
   /** Whether the title run may name the conversation afterwards. */
   readonly untitled: boolean;
+  /** False: nothing of it is logged or stored, and it is stopped when its last reader leaves. */
+  readonly kept: boolean;
   /** Set once by whoever stops it. */
   cause: StopCause | null;
   /** Its conversation was deleted: nothing of it is kept. */
@@ -85,7 +87,7 @@ const SLICE = 1000;
 const LOG_RETRY_MS = 500;
 
 export interface LiveRuns {
-  open(run: Run, untitled: boolean): LiveRun;
+  open(run: Run, facts?: { untitled?: boolean; kept?: boolean }): LiveRun;
   get(run: string): LiveRun | null;
   all(): Iterable<LiveRun>;
   count(): number;
@@ -134,12 +136,13 @@ export function createLiveRuns(parts: { store: Store; clock: Clock; flushMs: num
   };
 
   /** Registers an open run, so that it can be followed and stopped; queued ones too. */
-  function open(run: Run, untitled: boolean): LiveRun {
+  function open(run: Run, { untitled = false, kept = true } = {}): LiveRun {
     const live: Live = {
       run,
       answer: emptyAnswer(),
       abort: new AbortController(),
       untitled,
+      kept,
       cause: null,
       discarded: false,
       startedAt: clock.monotonic(),
@@ -165,7 +168,7 @@ export function createLiveRuns(parts: { store: Store; clock: Clock; flushMs: num
     live.lastOutput = clock.monotonic();
     fold(live.answer, events);
     for (const event of events) live.events.push(event);
-    if (!live.dirty) {
+    if (live.kept && !live.dirty) {
       live.dirty = true;
       dirty.push(live);
       schedule(flushMs);
@@ -352,6 +355,7 @@ export function createLiveRuns(parts: { store: Store; clock: Clock; flushMs: num
       if (closed) return;
       closed = true;
       live.followers.delete(reader);
+      if (!live.kept && live.followers.size === 0 && live.result === null) stop(live, 'stopped');
     }
   }
 

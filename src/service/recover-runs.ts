@@ -26,7 +26,7 @@ export async function recoverRuns(parts: {
   const open = await store.openRuns();
   const begun = open.filter((run) => run.status === 'started');
   const queued = open.filter((run) => run.status === 'queued');
-  for (const run of queued) liveRuns.open(run, false);
+  for (const run of queued) liveRuns.open(run);
   const next: Run[] = [];
   for (const run of begun) {
     const following = await endInterrupted(run);
@@ -37,7 +37,7 @@ export async function recoverRuns(parts: {
     if (run !== null) next.push(run);
   }
   for (const run of next) {
-    const live = liveRuns.get(run.id) ?? liveRuns.open(run, false);
+    const live = liveRuns.get(run.id) ?? liveRuns.open(run);
     liveRuns.start(live, run);
     void runLoop.execute(live);
   }

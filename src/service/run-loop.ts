@@ -11,7 +11,7 @@ import { closeItems, hasOutput } from '#core/fold.ts';
 import type { Attempt, EndStatus, FinishReason, Run, RunError, Usage } from '#core/run.ts';
 import { sourcesOf } from '#core/turn.ts';
 import type { Clock, Ids } from '#ports/clock.ts';
-import { ModelError, type ModelInfo, type ModelRequest, type Models, type ModelTurn } from '#ports/model.ts';
+import { ModelError, type ModelInfo, type ModelRequest, type Models } from '#ports/model.ts';
 import type { Store } from '#ports/store.ts';
 import type { Assistants } from './assistants.ts';
 import type { LiveRun, LiveRuns, StopCause } from './live-runs.ts';
@@ -214,12 +214,13 @@ export function createRunLoop(parts: Parts): RunLoop {
     const prompts = [request.instructions ?? assistant.instructions, evidence];
     const system = prompts.filter((text) => text !== '').join('\n\n');
     const budget = inputBudget(model.window) - estimateTextTokens(system);
-    let turns: ModelTurn[] = [];
-    if (conversation !== null && answers !== null) {
-      const path = await store.readContext({ conversation, turn: answers, tokens: budget });
-      turns = trimContext(path, budget).map(({ role, items }) => ({ role, items }));
-    }
-    return { system, turns, tools: [], parameters: request.parameters };
+    const { tools, parameters } = request;
+    // A context the caller brought is the caller's own to keep within the window.
+    if (request.context !== null) return { system, turns: request.context, tools, parameters };
+    if (conversation === null || answers === null) return { system, turns: [], tools, parameters };
+    const path = await store.readContext({ conversation, turn: answers, tokens: budget });
+    const turns = trimContext(path, budget).map(({ role, items }) => ({ role, items }));
+    return { system, turns, tools, parameters };
   }
 
   /** Failed if nothing was said, else incomplete; a stop keeps its own status. */
@@ -253,6 +254,16 @@ export function createRunLoop(parts: Parts): RunLoop {
       sources: sourcesOf(items),
       at: clock.now(),
     };
+    if (!live.kept) {
+      liveRuns.end(live, end);
+      const { usage: cost, model: answered, attempts: calls } = outcome;
+      const run = { ...live.run, status, finish: finishReason, error, usage: cost, attempts: calls, endedAt: end.at };
+      const request = { ...run.request, instructions: null, parameters: {}, tools: [], context: null };
+      await store
+        .recordRun({ run: { ...run, model: answered?.id ?? null, request } })
+        .catch((failure: unknown) => parts.onError(failure, run.id));
+      return;
+    }
     const { batch, lastEvent } = await liveRuns.tail(live, end);
     const model = outcome.model?.id ?? live.answer.model;
     let next: Run | null = null;
@@ -284,7 +295,7 @@ export function createRunLoop(parts: Parts): RunLoop {
   }
 
   function startNext(run: Run): void {
-    const live = liveRuns.get(run.id) ?? liveRuns.open(run, false);
+    const live = liveRuns.get(run.id) ?? liveRuns.open(run);
     liveRuns.start(live, run);
     void execute(live);
   }

@@ -2,10 +2,11 @@
 
 import { DEFAULT_ASSISTANT } from '#core/conversation.ts';
 import { invalid, ServiceError } from '#core/errors.ts';
+import type { ConversationRef } from '#core/ids.ts';
 import type { Once } from '#core/once.ts';
 import type { Principal } from '#core/principal.ts';
 import type { Run, RunRequest, RunResult } from '#core/run.ts';
-import { MAX_MESSAGE_BYTES, messageItem, type Role, type Turn } from '#core/turn.ts';
+import { type Item, MAX_MESSAGE_BYTES, messageItem, type Role, type Turn } from '#core/turn.ts';
 import type { Clock, Ids } from '#ports/clock.ts';
 import type { Accepted, AcceptMessage, NewAnswer, NewTurn, OnBusy, Store } from '#ports/store.ts';
 import { type Named, refOf } from './conversations.ts';
@@ -28,6 +29,29 @@ export interface Entry {
   text: string;
 }
 
+/** An existing conversation, or a new one: the default assistant's, listed and without an id of the caller's. */
+export type Place =
+  | { ref: ConversationRef }
+  | { create: { assistant?: string; listed?: boolean; externalId?: string | null } };
+
+/** What a caller of a richer API sends: items, and wishes for the answer. */
+export interface Input {
+  conversation: Place;
+  items: Item[];
+  onBusy: OnBusy;
+  request: Partial<RunRequest>;
+}
+
+const PLAIN_REQUEST: NewAnswer['request'] = {
+  assistant: null,
+  model: null,
+  instructions: null,
+  webSearch: 'off',
+  parameters: {},
+  tools: [],
+  context: null,
+};
+
 /** A message that is being, or has been, answered; by hand where there is no run. */
 export type Answered = Accepted & { answer: Turn };
 
@@ -41,7 +65,7 @@ export function createMessages(parts: {
   maxRuns: number;
 }) {
   const { store, clock, ids, liveRuns, runLoop, maxRuns } = parts;
-  return { send, add, answer };
+  return { send, accept, add, answer, refuseOverload };
 
   /**
    * Stores a person's message, durably, and starts its answer. Throws `not_found`, `conflict` (busy, with `reject`),
@@ -49,16 +73,31 @@ export function createMessages(parts: {
    */
   async function send(principal: Principal, message: Message, once: Once | null): Promise<Answered & { run: Run }> {
     checkText(message.text);
+    const { assistant, onBusy = 'queue' } = message;
+    const conversation: Place =
+      message.conversation === null
+        ? { create: assistant === undefined ? {} : { assistant } }
+        : { ref: refOf(message.conversation) };
+    return accept(principal, { conversation, items: newTurn('user', message.text).items, onBusy, request: {} }, once);
+  }
+
+  /** The same for any input of the user's, anywhere, and any wishes for the answer. Gives the items ids of its own. */
+  async function accept(principal: Principal, input: Input, once: Once | null): Promise<Answered & { run: Run }> {
     refuseOverload();
     const { value } = await store.acceptMessage({
       owner: principal,
       now: clock.now(),
       once,
-      conversation: target(message),
-      input: newTurn('user', message.text),
+      conversation: target(input.conversation),
+      input: {
+        id: ids.uuid(),
+        role: 'user',
+        items: input.items.map((item) => ({ ...item, id: ids.uuid() })),
+        externalId: null,
+      },
       parent: null,
-      answer: newAnswer('off'),
-      onBusy: message.onBusy ?? 'queue',
+      answer: newAnswer(input.request),
+      onBusy: input.onBusy,
     });
     const { answer, run } = value;
     if (answer === null || run === null)
@@ -90,7 +129,7 @@ export function createMessages(parts: {
   async function answer(principal: Principal, named: Named, webSearch: RunRequest['webSearch']): Promise<Answered> {
     refuseOverload();
     const ref = refOf(named);
-    const unit = { owner: principal, now: clock.now(), answer: newAnswer(webSearch) };
+    const unit = { owner: principal, now: clock.now(), answer: newAnswer({ webSearch }) };
     let accepted: Accepted;
     try {
       accepted = await store.answerTurn({ ...unit, target: { conversation: ref } });
@@ -106,7 +145,8 @@ export function createMessages(parts: {
   /** Starts, queues and interrupts as the store has decided. */
   function startAll({ run, conversation, interrupts, fresh }: Accepted): void {
     if (run === null || !fresh) return;
-    const live = liveRuns.get(run.id) ?? liveRuns.open(run, conversation.title === null && conversation.listed);
+    const live =
+      liveRuns.get(run.id) ?? liveRuns.open(run, { untitled: conversation.title === null && conversation.listed });
     if (run.status === 'started') {
       liveRuns.start(live, run);
       void runLoop.execute(live);
@@ -119,34 +159,23 @@ export function createMessages(parts: {
     }
   }
 
-  function target(message: Message): AcceptMessage['conversation'] {
-    if (message.conversation !== null) return { ref: refOf(message.conversation) };
-    return {
-      create: {
-        id: ids.uuid(),
-        title: null,
-        assistant: message.assistant ?? DEFAULT_ASSISTANT,
-        listed: true,
-        externalId: null,
-        metadata: {},
-        active: false,
-      },
-    };
-  }
-
   function newTurn(role: Role, text: string): NewTurn {
     return { id: ids.uuid(), role, items: [messageItem(ids.uuid(), role, text)], externalId: null };
   }
 
-  /** By the conversation's own assistant. */
-  function newAnswer(webSearch: RunRequest['webSearch']): NewAnswer {
-    return {
-      turn: ids.uuid(),
-      run: ids.uuid(),
-      request: { assistant: null, model: null, instructions: null, webSearch, parameters: {} },
-    };
+  function target(place: Place): AcceptMessage['conversation'] {
+    if ('ref' in place) return place;
+    const { assistant = DEFAULT_ASSISTANT, listed = true, externalId = null } = place.create;
+    const id = ids.uuid();
+    return { create: { id, title: null, assistant, listed, externalId, metadata: {}, active: false } };
   }
 
+  /** By the conversation's own assistant, and a model's defaults. */
+  function newAnswer(wishes: Partial<RunRequest>): NewAnswer {
+    return { turn: ids.uuid(), run: ids.uuid(), request: { ...PLAIN_REQUEST, ...wishes } };
+  }
+
+  /** Throws `overloaded` while this server writes as many answers as it may. */
   function refuseOverload(): void {
     if (liveRuns.count() < maxRuns) return;
     throw new ServiceError(

@@ -2,6 +2,7 @@
 
 import type { createAdmit } from './admit.ts';
 import type { createAuthenticate } from './authenticate.ts';
+import type { createCompletions } from './completions.ts';
 import type { createConversations } from './conversations.ts';
 import type { createFollowRun } from './follow-run.ts';
 import type { createKeys } from './keys.ts';
@@ -13,5 +14,6 @@ export interface Services {
   conversations: ReturnType<typeof createConversations>;
   messages: ReturnType<typeof createMessages>;
   runs: ReturnType<typeof createFollowRun>;
+  completions: ReturnType<typeof createCompletions>;
   keys: ReturnType<typeof createKeys>;
 }

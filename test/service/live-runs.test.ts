@@ -93,7 +93,7 @@ const upTo = (last: number) => Array.from({ length: last }, (_, i) => i + 1);
 
 test('events go to followers at once, and to the log with the next flush, all runs in one', async () => {
   const { liveRuns, log, advance } = setUp();
-  const [a, b] = [liveRuns.open(run('a'), false), liveRuns.open(run('b'), false)];
+  const [a, b] = [liveRuns.open(run('a')), liveRuns.open(run('b'))];
   const one = reader();
   liveRuns.follow(a, 0, one.sink);
   liveRuns.publish(a, deltas(3));
@@ -112,11 +112,11 @@ test('events go to followers at once, and to the log with the next flush, all ru
 
 test('a flush that finds only ending runs does not stop the flushes after it', async () => {
   const { liveRuns, log, advance } = setUp();
-  const ending = liveRuns.open(run('ending'), false);
+  const ending = liveRuns.open(run('ending'));
   liveRuns.publish(ending, deltas(1));
   await liveRuns.tail(ending, END);
   await advance(50);
-  const next = liveRuns.open(run('next'), false);
+  const next = liveRuns.open(run('next'));
   liveRuns.publish(next, deltas(1));
   await advance(50);
   assert.deepEqual(
@@ -127,7 +127,7 @@ test('a flush that finds only ending runs does not stop the flushes after it', a
 
 test('the tail is what the log lacks, without a gap or an overlap, and ends with the terminal event', async () => {
   const { liveRuns, log, advance } = setUp();
-  const live = liveRuns.open(run('a'), false);
+  const live = liveRuns.open(run('a'));
   liveRuns.publish(live, deltas(3));
   await advance(50);
   liveRuns.publish(live, deltas(2, 3));
@@ -147,7 +147,7 @@ test('the tail is what the log lacks, without a gap or an overlap, and ends with
 
 test('a log that fails loses nothing: what it refused is written when it takes again', async () => {
   const { liveRuns, log, advance, fail } = setUp();
-  const live = liveRuns.open(run('a'), false);
+  const live = liveRuns.open(run('a'));
   fail(true);
   liveRuns.publish(live, deltas(2));
   await advance(50);
@@ -162,7 +162,7 @@ test('a log that fails loses nothing: what it refused is written when it takes a
 
 test('a reader that is behind gets nothing until it resumes, and then all, from window and log', async () => {
   const { liveRuns, advance } = setUp();
-  const live = liveRuns.open(run('a'), false);
+  const live = liveRuns.open(run('a'));
   const slow = reader();
   slow.room = false;
   const follower = liveRuns.follow(live, 0, slow.sink);
@@ -179,7 +179,7 @@ test('a reader that is behind gets nothing until it resumes, and then all, from 
 
 test('followers of any number, joining at any time, all get the same to the end', async () => {
   const { liveRuns, advance } = setUp();
-  const live = liveRuns.open(run('a'), false);
+  const live = liveRuns.open(run('a'));
   const readers = [0, 1, 150, 999].map((after) => ({ after, state: reader() }));
   for (let i = 0; i < 10; i++) {
     const joining = readers[i];
@@ -198,7 +198,7 @@ test('followers of any number, joining at any time, all get the same to the end'
 
 test('a deleted conversation: followers are told, waiters refused, nothing more is logged', async () => {
   const { liveRuns, log, advance } = setUp();
-  const live = liveRuns.open(run('a'), false);
+  const live = liveRuns.open(run('a'));
   const one = reader();
   liveRuns.follow(live, 0, one.sink);
   const result = assert.rejects(liveRuns.result(live), { code: 'not_found' });
@@ -214,7 +214,7 @@ test('a deleted conversation: followers are told, waiters refused, nothing more 
 
 test('what is kept in memory does not grow with the answer', async () => {
   const { liveRuns, advance } = setUp();
-  const live = liveRuns.open(run('a'), false);
+  const live = liveRuns.open(run('a'));
   for (let i = 0; i < 100; i++) {
     liveRuns.publish(live, deltas(100));
     await advance(50);

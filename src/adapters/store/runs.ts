@@ -184,6 +184,29 @@ export async function startTitleRun(
   return true;
 }
 
+export async function recordRun(sql: Sql, { run }: { run: Run }): Promise<void> {
+  await sql.run(insertRun, {
+    id: run.id,
+    tenant: run.tenant,
+    user: run.user,
+    conversation: null,
+    turn: null,
+    answers: null,
+    kind: run.kind,
+    status: run.status,
+    request: JSON.stringify(run.request),
+    model: run.model,
+    attempts: JSON.stringify(run.attempts),
+    usage: run.usage === null ? null : JSON.stringify(run.usage),
+    finish: run.finish,
+    error: run.error === null ? null : JSON.stringify(run.error),
+    last_event: 0,
+    created_at: run.createdAt,
+    started_at: run.startedAt,
+    ended_at: run.endedAt,
+  });
+}
+
 export async function finishRun(sql: Sql, unit: FinishRun): Promise<{ next: Run | null }> {
   const { end, items, now } = unit;
   const run = await sql.first(selectRunToEnd, { id: unit.run });

@@ -11,7 +11,7 @@ import {
 } from './conversations.ts';
 import { appendEvents, readEvents } from './logs.ts';
 import { acceptMessage, answerTurn } from './messages.ts';
-import { findRun, findRunOfTurn, finishRun, openRuns, startNextRun, startTitleRun } from './runs.ts';
+import { findRun, findRunOfTurn, finishRun, openRuns, recordRun, startNextRun, startTitleRun } from './runs.ts';
 import { sweep } from './sweep.ts';
 import { findTurn, readContext, readPath } from './turns.ts';
 import { createKey, createUser, findKey, findKeyById, listKeys, listUsers, revokeKey } from './users.ts';
@@ -27,6 +27,7 @@ export const units = {
   deleteConversation,
   deleteConversations,
   finishRun,
+  recordRun,
   nameConversation,
   revokeKey,
   startNextRun,

@@ -54,7 +54,15 @@ export function newTurn(words: string, given: Partial<NewTurn> = {}): NewTurn {
 }
 
 export function newAnswer(given: Partial<NewAnswer['request']> = {}): NewAnswer {
-  const request = { assistant: null, model: null, instructions: null, webSearch: 'off' as const, parameters: {} };
+  const request = {
+    assistant: null,
+    model: null,
+    instructions: null,
+    webSearch: 'off' as const,
+    parameters: {},
+    tools: [],
+    context: null,
+  };
   return { turn: uuid(), run: uuid(), request: { ...request, ...given } };
 }
 

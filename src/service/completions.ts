@@ -1,0 +1,162 @@
+/**
+ * Answers to a context the caller brings: most are of no conversation and nothing of them is kept but what they cost. They
+ * live in memory, and are cancelled when their last reader leaves (DESIGN.md, The promises).
+ */
+
+import { invalid, ServiceError } from '#core/errors.ts';
+import { parseConversationRef } from '#core/ids.ts';
+import type { Once } from '#core/once.ts';
+import type { Principal } from '#core/principal.ts';
+import type { ContextTurn, Run, RunRequest } from '#core/run.ts';
+import type { Item } from '#core/turn.ts';
+import type { Clock, Ids } from '#ports/clock.ts';
+import type { ModelInfo, Models } from '#ports/model.ts';
+import type { Store } from '#ports/store.ts';
+import type { createFollowRun } from './follow-run.ts';
+import type { Follower, LiveRuns, Sink } from './live-runs.ts';
+import type { RunLoop } from './run-loop.ts';
+import type { createMessages, Place } from './send-message.ts';
+
+export interface Completion {
+  /** A model's name; null for the default one. */
+  model: string | null;
+  /** Replaces the assistant's system prompt; null keeps it. */
+  instructions: string | null;
+  /** All that was said, the newest input last. */
+  context: ContextTurn[];
+  tools: RunRequest['tools'];
+  parameters: RunRequest['parameters'];
+}
+
+/** An answer that is being made. */
+export interface Answering {
+  run: Run;
+  /** The conversation it is kept in; null for none. */
+  conversation: string | null;
+  follow(sink: Sink): Follower;
+}
+
+export function createCompletions(parts: {
+  store: Store;
+  models: Models;
+  liveRuns: LiveRuns;
+  runLoop: RunLoop;
+  messages: ReturnType<typeof createMessages>;
+  runs: ReturnType<typeof createFollowRun>;
+  clock: Clock;
+  ids: Ids;
+}) {
+  const { store, models, liveRuns, runLoop, messages, runs, clock, ids } = parts;
+  return { complete, completeIn, listModels, getModel };
+
+  /** All models that can be asked, chat models first. */
+  function listModels(): ModelInfo[] {
+    return models.list();
+  }
+
+  /** Throws `model_not_found`. */
+  function getModel(name: string): ModelInfo {
+    const model = models.find(name);
+    if (model !== null) return model;
+    throw new ServiceError(
+      'model_not_found',
+      `The model "${name}" does not exist here. GET /v1/models lists those that do.`,
+      {
+        param: 'model',
+      },
+    );
+  }
+
+  /**
+   * Answers, and keeps nothing. With an `Idempotency-Key` the answer has to be there for a retry: it is kept in an
+   * unlisted conversation. Throws `model_not_found`, `overloaded`, `idempotency_mismatch`.
+   */
+  async function complete(principal: Principal, completion: Completion, once: Once | null): Promise<Answering> {
+    if (completion.model !== null) getModel(completion.model);
+    if (once !== null) return keep(principal, completion, { create: { listed: false } }, completion.context, once);
+    messages.refuseOverload();
+    const now = clock.now();
+    const run: Run = {
+      id: ids.uuid(),
+      tenant: principal.tenant,
+      user: principal.user,
+      conversation: null,
+      turn: null,
+      answers: null,
+      kind: 'answer',
+      status: 'started',
+      request: { ...completion, assistant: '', instructions: completion.instructions ?? '', webSearch: 'off' },
+      model: null,
+      attempts: [],
+      usage: null,
+      finish: null,
+      error: null,
+      lastEvent: 0,
+      createdAt: now,
+      startedAt: now,
+      endedAt: null,
+    };
+    const live = liveRuns.open(run, { kept: false });
+    // Begun with its first reader: what nobody reads is not asked for.
+    let begun = false;
+    const follow = (sink: Sink): Follower => {
+      const follower = liveRuns.follow(live, 0, sink);
+      if (!begun) void runLoop.execute(live);
+      begun = true;
+      return follower;
+    };
+    return { run, conversation: null, follow };
+  }
+
+  /**
+   * Answers in a conversation, which keeps the exchange: one of the principal's own by id or by an id of the client's own
+   * (made with it where there is none), or a new one for null. A single message continues what is stored; a longer list
+   * is itself the context, and what follows its last assistant message is added.
+   */
+  async function completeIn(
+    principal: Principal,
+    completion: Completion,
+    conversation: string | null,
+    once: Once | null,
+  ): Promise<Answering> {
+    if (completion.model !== null) getModel(completion.model);
+    const place = conversation === null ? { create: {} } : await placeOf(principal, conversation);
+    const whole = completion.context.length > 1 ? completion.context : null;
+    return keep(principal, completion, place, whole, once);
+  }
+
+  async function keep(
+    principal: Principal,
+    { model, instructions, context, tools, parameters }: Completion,
+    conversation: Place,
+    whole: ContextTurn[] | null,
+    once: Once | null,
+  ): Promise<Answering> {
+    const items = newItems(context);
+    const request = { model, instructions, tools, parameters, context: whole };
+    const accepted = await messages.accept(principal, { conversation, items, onBusy: 'queue', request }, once);
+    const { run, answer: turn } = accepted;
+    const { id, listed } = accepted.conversation;
+    const follow = (sink: Sink) => runs.follow(principal, { run, turn }, 0, sink);
+    return { run, conversation: listed ? id : null, follow };
+  }
+
+  /** `X-Conversation-ID`: UUID or `conv_…`, then an id of the client's own, never a number. */
+  async function placeOf(principal: Principal, text: string): Promise<Place> {
+    const ref = parseConversationRef(text);
+    if (ref?.by === 'id' && (await store.findConversation(principal, ref)) !== null) return { ref };
+    const external = { by: 'external', id: text } as const;
+    return (await store.findConversation(principal, external)) === null
+      ? { create: { externalId: text } }
+      : { ref: external };
+  }
+}
+
+/** What follows the last assistant message. */
+function newItems(context: readonly ContextTurn[]): Item[] {
+  const after = context.findLastIndex(({ role }) => role === 'assistant') + 1;
+  const items = context.slice(after).flatMap((turn) => turn.items);
+  if (items.length === 0)
+    throw invalid('The last message must not be the assistant’s: there is nothing to answer.', 'messages');
+  return items;
+}
