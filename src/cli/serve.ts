@@ -2,6 +2,8 @@
 
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { systemClock as clock, systemIds as ids } from '../adapters/clock/system.ts';
+import { openSqliteStore } from '../adapters/store/sqlite.ts';
 import { type Config, ConfigError, ownAddress } from '../config.ts';
 import { type Running, serve as startServer, VERSION } from '../main.ts';
 import { CommandError, type Invocation } from './command.ts';
@@ -18,23 +20,20 @@ export async function serve(invocation: Invocation): Promise<number> {
   // Looked at before anything is made: the owner's key is shown at the first start, and a start that fails shows nothing.
   const problem = await findPortProblem(config);
   if (problem !== null) throw new CommandError(problem.sentence);
-  const { ended, fail } = listenForTheEnd();
+  const ended = listenForTheEnd();
   const running = await startServer(config);
   try {
-    printBanner(config, running);
+    printBanner(config, running, await keyLines(config, running));
     await ended;
   } finally {
-    await Promise.race([running.close(), fail]);
-    // What listens for the launcher's end would keep this process from ending itself.
-    process.channel?.unref();
+    await running.close();
   }
   return 0;
 }
 
 /** A signal, or the end of whoever started us: `npm start` holds the other end of the IPC channel. */
-function listenForTheEnd(): { ended: Promise<void>; fail: Promise<void> } {
-  const { promise: ended, resolve } = Promise.withResolvers<void>();
-  const { promise: fail, resolve: giveUp } = Promise.withResolvers<void>();
+function listenForTheEnd(): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
   let asked = 0;
   const ask = (why: string) => {
     if (asked === 0) {
@@ -42,34 +41,34 @@ function listenForTheEnd(): { ended: Promise<void>; fail: Promise<void> } {
       say(`Ending (${why}); open answers may finish first.`);
       resolve();
     } else if (performance.now() - asked > IMPATIENT_MS) {
-      say('Not waited for the open answers.');
-      process.exitCode = 1;
-      giveUp();
-      setImmediate(() => process.exit());
+      say('Not waiting for the open answers.');
+      process.exit(1);
     }
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => ask(signal));
   if (process.channel) process.on('disconnect', () => ask('npm start has ended'));
-  return { ended, fail };
+  return promise;
 }
 
-function printBanner(config: Config, running: Running): void {
+function printBanner(config: Config, running: Running, key: string[]): void {
   const { perMinute, perHour } = config.rates;
   const limits = [perMinute > 0 && `${perMinute} requests a minute`, perHour > 0 && `${perHour} an hour`].filter(
     Boolean,
   );
+  const { ended, started } = running.recovered;
   const rows: [string, string[]][] = [
     ['URL', running.urls],
+    ['Docs', [`${running.urls[0]}/docs`]],
     ['Data', [config.data]],
+    [
+      'Recovered',
+      ended + started === 0 ? [] : [`${ended} answers that were cut short, and ${started} that had not begun`],
+    ],
     ['Model', modelLines(running.models)],
     ['Mode', [modeLine(config, running)]],
     ['Limits', [limits.length === 0 ? 'none' : `${limits.join(' and ')}, per user`]],
-    ['Key', keyLines(config, running)],
+    ['Key', key],
   ];
-  const { ended, started } = running.recovered;
-  if (ended + started > 0) {
-    rows.push(['Recovered', [`${ended} answers that were cut short, and ${started} that had not begun`]]);
-  }
   print('');
   print(styled(['bold', 'green'], `Parlance ${VERSION} is running.`));
   for (const [name, lines] of rows) {
@@ -107,14 +106,26 @@ function modelLines(models: Running['models']): string[] {
 const ANOTHER = 'Another: ./parlance keys create --user NAME';
 
 /** Where the owner's key is. It is shown on a terminal only: elsewhere it would stay in a log. */
-function keyLines({ data, ownerKey }: Config, running: Running): string[] {
+async function keyLines({ data, ownerKey }: Config, running: Running): Promise<string[]> {
   const file = join(data, 'owner-key');
-  if (ownerKey !== null) return ["the owner's is the one in PARLANCE_OWNER_KEY", ANOTHER];
+  if (ownerKey !== null) {
+    if (running.ownerKey !== null || (await isKnown(data, ownerKey))) {
+      return ["the owner's is the one in PARLANCE_OWNER_KEY", ANOTHER];
+    }
+    return ['not the one in PARLANCE_OWNER_KEY, which counts at the first start only', ANOTHER];
+  }
   if (running.ownerKey === null) {
-    return [existsSync(file) ? `the owner's is in ${file}` : "the owner's was made before", ANOTHER];
+    return [existsSync(file) ? `the owner's is in ${file}` : 'as made before: ./parlance keys list', ANOTHER];
   }
   const { secret } = running.ownerKey;
-  if (process.stdout.isTTY) return [`${styled('bold', secret)}`, "It is the owner's, and shown this once.", ANOTHER];
+  if (process.stdout.isTTY) return [styled('bold', secret), "It is the owner's, and shown this once.", ANOTHER];
   writeFileSync(file, `${secret}\n`, { mode: 0o600 });
   return [`the owner's is in ${file}`, ANOTHER];
+}
+
+async function isKnown(folder: string, key: string): Promise<boolean> {
+  const store = await openSqliteStore({ folder, exclusive: false, now: clock.now });
+  const found = await store.findKey(ids.digest(key));
+  await store.close();
+  return found !== null;
 }

@@ -39,9 +39,12 @@ export function oneLine(text: string, width: number): string {
   return shown;
 }
 
+/** Columns of a cell; ids of models are long. */
+const MAX_CELL = 100;
+
 /** Columns under their titles, two spaces apart; null is "–". */
 export function table(titles: readonly string[], rows: readonly (readonly (string | null)[])[]): string {
-  const cells = rows.map((row) => row.map((cell) => (cell === null ? '–' : oneLine(cell, 60))));
+  const cells = rows.map((row) => row.map((cell) => (cell === null ? '–' : oneLine(cell, MAX_CELL))));
   const widths = titles.map((title, i) => Math.max(widthOf(title), ...cells.map((row) => widthOf(row[i] ?? ''))));
   const line = (row: readonly string[]) =>
     row

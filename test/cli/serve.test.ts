@@ -64,9 +64,23 @@ test("an owner's key may be given, and is not repeated", async () => {
   const key = `plk_${'k'.repeat(32)}`;
   const { banner, url, stop } = await serve(cwd, { PARLANCE_OWNER_KEY: key });
   assert.equal(await statusWith(url, key), 200);
-  assert.match(banner, /\n {2}Key +the owner's is the one in PARLANCE_OWNER_KEY\n/);
+  const said = /\n {2}Key +the owner's is the one in PARLANCE_OWNER_KEY\n/;
+  assert.match(banner, said);
   const { stdout, stderr } = await stop();
   assert.ok(!(stdout + stderr).includes(key));
+  const again = await serve(cwd, { PARLANCE_OWNER_KEY: key });
+  assert.match(again.banner, said);
+  await again.stop();
+});
+
+test("an owner's key that is given too late is said not to count", async () => {
+  const cwd = emptyFolder();
+  await (await serve(cwd)).stop();
+  const key = `plk_${'k'.repeat(32)}`;
+  const { banner, url, stop } = await serve(cwd, { PARLANCE_OWNER_KEY: key });
+  assert.match(banner, /\n {2}Key +not the one in PARLANCE_OWNER_KEY, which counts at the first start only\n/);
+  assert.equal(await statusWith(url, key), 401);
+  await stop();
 });
 
 test('a key made while the server runs works at once, and is refused once it is revoked', async () => {
