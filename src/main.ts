@@ -17,6 +17,7 @@ import { chatSessions } from './dialects/chat-sessions/routes.ts';
 import { chats } from './dialects/chats/routes.ts';
 import { conversations } from './dialects/conversations/routes.ts';
 import { movieChat } from './dialects/movie-chat/routes.ts';
+import { openaiChat } from './dialects/openai-chat/routes.ts';
 import { accessRules } from './http/access.ts';
 import type { Dialect } from './http/route.ts';
 import { createServer } from './http/server.ts';
@@ -69,7 +70,7 @@ export const VERSION: string = JSON.parse(readFileSync(new URL('../package.json'
 
 /** Adding a dialect is adding a folder and one line here. */
 export function dialectsOf(services: Services): Dialect[] {
-  return [movieChat, chatSessions, conversations, chats, ask].map((dialect) => dialect(services));
+  return [movieChat, chatSessions, conversations, chats, ask, openaiChat].map((dialect) => dialect(services));
 }
 
 /** Opens the data folder without owning it. */

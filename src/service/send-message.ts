@@ -190,12 +190,18 @@ export function createMessages(parts: {
 
 /** An answer that is to be shown whole, or the error that says why it is not (DIALECTS.md: never passed off as whole). */
 export function wholeAnswer(result: RunResult): RunResult {
-  if (result.status === 'completed') return result;
-  const message = result.error?.message ?? 'The answer was not completed.';
-  if (result.status === 'failed') {
-    throw new ServiceError(result.error?.code === 'silent' ? 'model_silent' : 'model_unreachable', message);
-  }
-  throw new ServiceError('answer_incomplete', `${message} What was written is kept in the conversation.`);
+  const failure = failureOf(result);
+  if (failure === null) return result;
+  const kept = failure.code === 'answer_incomplete' ? ' What was written is kept in the conversation.' : '';
+  throw new ServiceError(failure.code, failure.message + kept);
+}
+
+/** Why an answer is not whole; null if it is. */
+export function failureOf({ status, error }: Pick<RunResult, 'status' | 'error'>): ServiceError | null {
+  if (status === 'completed') return null;
+  const message = error?.message ?? 'The answer was not completed.';
+  if (status !== 'failed') return new ServiceError('answer_incomplete', message);
+  return new ServiceError(error?.code === 'silent' ? 'model_silent' : 'model_unreachable', message);
 }
 
 function checkText(text: string): void {

@@ -1,0 +1,148 @@
+/** Core → wire: a run's events as chunks, and its result as one completion. Pure. */
+
+import type { ServiceError } from '#core/errors.ts';
+import type { RunEvent, TerminalEvent } from '#core/event.ts';
+import type { FinishReason, Run, RunResult, Usage } from '#core/run.ts';
+import { textOf } from '#core/turn.ts';
+import { toWireError } from './errors.ts';
+import type { WireCompletion } from './schema.ts';
+
+const DONE = 'data: [DONE]\n\n';
+
+/** What all chunks of one answer have in common. */
+interface Head {
+  id: string;
+  created: number;
+}
+
+function headOf(run: Run): Head {
+  return { id: `chatcmpl-${run.id}`, created: Math.floor(run.createdAt / 1000) };
+}
+
+/** Writes a run as `chat.completion.chunk` events. "The first delta is `{role: "assistant", content: ""}`." */
+export function createEncoder(run: Run, includeUsage: boolean, failure: (end: TerminalEvent) => ServiceError | null) {
+  const head = headOf(run);
+  /** A chunk around its delta: all of a stream but the delta is the same text. */
+  let before = '';
+  let after = '';
+  let opened = false;
+  /** Position among the answer's items → index among its tool calls. */
+  const calls = new Map<number, number>();
+  let items = 0;
+  open(run.request.model ?? '');
+
+  return { events, error };
+
+  function events(batch: readonly RunEvent[]): string {
+    let text = '';
+    for (const event of batch) {
+      switch (event.type) {
+        case 'model-chosen':
+          open(event.model);
+          break;
+        case 'text-delta':
+          text += start() + before + JSON.stringify({ content: event.text }) + after;
+          break;
+        case 'reasoning-delta':
+          text += start() + before + JSON.stringify({ reasoning_content: event.text }) + after;
+          break;
+        case 'item-added':
+          if (event.item.type === 'function_call') {
+            const { callId: id, name } = event.item;
+            const call = { index: calls.size, id, type: 'function', function: { name, arguments: '' } };
+            text += start() + before + JSON.stringify({ tool_calls: [call] }) + after;
+            calls.set(items, calls.size);
+          }
+          items++;
+          break;
+        case 'arguments-delta': {
+          const call = { index: calls.get(event.item) ?? 0, function: { arguments: event.text } };
+          text += before + JSON.stringify({ tool_calls: [call] }) + after;
+          break;
+        }
+        case 'run-ended':
+          text += finish(event);
+          break;
+      }
+    }
+    return text;
+  }
+
+  function open(model: string): void {
+    const parts = { id: head.id, object: 'chat.completion.chunk', created: head.created, model };
+    before = `data: ${JSON.stringify(parts).slice(0, -1)},"choices":[{"index":0,"delta":`;
+    after = `,"logprobs":null,"finish_reason":null}]${includeUsage ? ',"usage":null' : ''}}\n\n`;
+  }
+
+  function start(): string {
+    if (opened) return '';
+    opened = true;
+    return `${before}{"role":"assistant","content":""}${after}`;
+  }
+
+  function finish(end: TerminalEvent): string {
+    const failed = failure(end);
+    if (failed !== null) return error(failed);
+    const reason = finishReason(end.finish, calls.size > 0);
+    const last = `${start()}${before}{}${after.replace('"finish_reason":null', `"finish_reason":"${reason}"`)}`;
+    if (!includeUsage || end.usage === null) return last + DONE;
+    const usage = `${before.slice(0, before.indexOf('"choices"'))}"choices":[],"usage":${JSON.stringify(toUsage(end.usage))}}\n\n`;
+    return last + usage + DONE;
+  }
+
+  /** "An error in mid-stream is `data: {"error": {…}}`; a broken-off answer is never `finish_reason: "stop"`." */
+  function error(failed: ServiceError): string {
+    return `data: ${JSON.stringify(toWireError(failed).body)}\n\n${DONE}`;
+  }
+}
+
+/** A whole answer. */
+export function toCompletion(run: Run, { items, model, finish, usage }: RunResult): WireCompletion {
+  const calls = items.flatMap((item) =>
+    item.type === 'function_call'
+      ? [{ id: item.callId, type: 'function' as const, function: { name: item.name, arguments: item.arguments } }]
+      : [],
+  );
+  const reasoning = items.map((item) => (item.type === 'reasoning' ? item.text : '')).join('');
+  const text = textOf(items);
+  const { id, created } = headOf(run);
+  return {
+    id,
+    object: 'chat.completion',
+    created,
+    model: model ?? run.request.model ?? '',
+    choices: [
+      {
+        index: 0,
+        message: {
+          role: 'assistant',
+          content: text === '' && calls.length > 0 ? null : text,
+          refusal: null,
+          ...(reasoning !== '' && { reasoning_content: reasoning }),
+          ...(calls.length > 0 && { tool_calls: calls }),
+        },
+        logprobs: null,
+        finish_reason: finishReason(finish, calls.length > 0),
+      },
+    ],
+    ...(usage !== null && { usage: toUsage(usage) }),
+  };
+}
+
+export function toModel({ id, provider }: { id: string; provider: string }, created: number) {
+  return { id, object: 'model' as const, created, owned_by: provider };
+}
+
+function finishReason(finish: FinishReason | null, called: boolean): FinishReason {
+  return called && (finish === null || finish === 'stop') ? 'tool_calls' : (finish ?? 'stop');
+}
+
+function toUsage({ inputTokens, outputTokens, cachedInputTokens, reasoningTokens }: Usage) {
+  return {
+    prompt_tokens: inputTokens,
+    completion_tokens: outputTokens,
+    total_tokens: inputTokens + outputTokens,
+    prompt_tokens_details: { cached_tokens: cachedInputTokens },
+    completion_tokens_details: { reasoning_tokens: reasoningTokens },
+  };
+}

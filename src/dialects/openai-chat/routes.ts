@@ -1,0 +1,157 @@
+/** `openai-chat`: see README.md. */
+
+import { invalid, type ServiceError } from '#core/errors.ts';
+import type { TerminalEvent } from '#core/event.ts';
+import { emptyAnswer, fold } from '#core/fold.ts';
+import { formatConversationId } from '#core/ids.ts';
+import type { RunResult } from '#core/run.ts';
+import { type Call, type Dialect, type Reply, type Route, route } from '#http/route.ts';
+import type { Answering } from '#service/completions.ts';
+import { failureOf } from '#service/send-message.ts';
+import type { Services } from '#service/services.ts';
+import { toCompletion as decode } from './decode.ts';
+import { createEncoder, toCompletion, toModel } from './encode.ts';
+import { toWireError } from './errors.ts';
+import * as schema from './schema.ts';
+
+const MODEL = { id: 'gpt-5-mini', object: 'model', created: 1_700_000_000, owned_by: 'openai' };
+const COMPLETION = {
+  id: 'chatcmpl-0198c7c1-5d00-7000-8000-5717b3fc2c96',
+  object: 'chat.completion',
+  created: 1_700_000_000,
+  model: MODEL.id,
+  choices: [
+    {
+      index: 0,
+      message: { role: 'assistant', content: 'Hello!', refusal: null },
+      logprobs: null,
+      finish_reason: 'stop',
+    },
+  ],
+};
+const MAX_CONVERSATION_ID = 255;
+
+export function openaiChat(services: Services): Dialect {
+  return {
+    name: 'openai-chat',
+    title: 'Chat Completions and Models',
+    claims: ['/v1/chat', '/v1/models'],
+    access: 'local',
+    namesUser: false,
+    standard: true,
+    error: toWireError,
+    routes: routes(services),
+  };
+}
+
+function routes({ completions }: Services): Route[] {
+  /** Nobody knows when a model was made; a constant keeps lists equal. */
+  const created = MODEL.created;
+  return [
+    route({
+      method: 'POST',
+      path: '/v1/chat/completions',
+      summary: 'Create a chat completion',
+      scope: 'write',
+      counts: 'run',
+      body: schema.request,
+      example: { messages: [{ role: 'user', content: 'Hello!' }] },
+      answers: [{ status: 200, description: 'The answer', schema: schema.completion, example: COMPLETION }],
+      handle: complete,
+    }),
+    route({
+      method: 'GET',
+      path: '/v1/models',
+      summary: 'List the models that can be asked',
+      scope: 'read',
+      counts: 'other',
+      answers: [
+        { status: 200, description: 'The models', schema: schema.models, example: { object: 'list', data: [MODEL] } },
+      ],
+      handle: async () => {
+        const data = completions.listModels().map((model) => toModel(model, created));
+        return { status: 200, body: { object: 'list', data } };
+      },
+    }),
+    route({
+      method: 'GET',
+      path: '/v1/models/:id',
+      summary: 'Get a model',
+      scope: 'read',
+      counts: 'other',
+      params: schema.byId,
+      answers: [{ status: 200, description: 'The model', schema: schema.model, example: MODEL }],
+      handle: async ({ params }) => ({ status: 200, body: toModel(completions.getModel(params.id), created) }),
+    }),
+  ];
+
+  async function complete({
+    principal,
+    body,
+    headers,
+    once,
+    signal,
+  }: Call<unknown, unknown, schema.WireRequest>): Promise<Reply> {
+    const completion = decode(body);
+    const conversation = conversationIn(headers['x-conversation-id']);
+    const answering =
+      conversation !== null || body.store === true
+        ? await completions.completeIn(principal, completion, conversation, once)
+        : await completions.complete(principal, completion, once);
+    const named =
+      answering.conversation === null ? {} : { 'x-conversation-id': formatConversationId(answering.conversation) };
+    if (body.stream === true) return stream(answering, body.stream_options?.include_usage === true, named);
+    const result = await collect(answering, signal);
+    const failure = failureIn(result);
+    if (failure !== null) throw failure;
+    return { status: 200, body: toCompletion(answering.run, result), headers: named };
+  }
+}
+
+function stream({ run, follow }: Answering, includeUsage: boolean, headers: Record<string, string>): Reply {
+  const encoder = createEncoder(run, includeUsage, failureIn);
+  return {
+    headers,
+    stream: (out) =>
+      follow({
+        events(_first, events) {
+          const text = encoder.events(events);
+          if (events.at(-1)?.type !== 'run-ended') return text === '' || out.write(text);
+          out.end(text);
+          return false;
+        },
+        gone: (error) => out.end(encoder.error(error)),
+      }),
+  };
+}
+
+/** An answer cut at its allowed length has a finish reason for that; whatever else is not whole is an error. */
+function failureIn(end: Pick<TerminalEvent, 'status' | 'finish' | 'error'>): ServiceError | null {
+  return end.finish === 'length' ? null : failureOf(end);
+}
+
+/** Waits for the whole answer. A caller who leaves is a reader who leaves. */
+function collect({ run, conversation, follow }: Answering, signal: AbortSignal): Promise<RunResult> {
+  return new Promise((resolve, reject) => {
+    const answer = emptyAnswer();
+    const follower = follow({
+      events(_first, events) {
+        const { end, items, model } = fold(answer, events);
+        if (end !== null) resolve({ ...end, run: run.id, conversation, turn: run.turn, items, model });
+        return true;
+      },
+      gone: reject,
+    });
+    signal.addEventListener('abort', () => follower.stop(), { once: true });
+  });
+}
+
+/** Null where the header is not sent. */
+function conversationIn(header: string | string[] | undefined): string | null {
+  if (header === undefined) return null;
+  const id = String(header).trim();
+  if (id === '' || id.length > MAX_CONVERSATION_ID) {
+    throw invalid(`X-Conversation-ID must have 1 to ${MAX_CONVERSATION_ID} characters.`, 'X-Conversation-ID');
+  }
+  return id;
+}
