@@ -11,14 +11,20 @@ import { createOpenAiCompatible } from './openai-compatible/client.ts';
 import type { ModelProvider } from './provider.ts';
 import type { Place, Source } from './registry.ts';
 
+/** Where they listen unless told otherwise. */
+const LOCAL_URLS = {
+  ollama: 'http://127.0.0.1:11434',
+  lmstudio: 'http://127.0.0.1:1234',
+  'llama.cpp': 'http://127.0.0.1:8080',
+};
+
 /** What Ollama and LM Studio load where nobody asked for more. */
 const USUAL_WINDOW = 4096;
 /** Models whose facts are asked for at once. */
 const AT_ONCE = 8;
 
 interface Kind {
-  name: string;
-  port: number;
+  name: keyof typeof LOCAL_URLS;
   /** Its models, by its own API; null if what answers is something else. `facts` keeps what does not change. */
   models(get: Get, facts: Facts): Promise<OwnModel[] | null>;
 }
@@ -36,7 +42,6 @@ type Facts = Map<string, OwnModel>;
 /** https://github.com/ollama/ollama/blob/main/docs/api.md. Its OpenAI-compatible side ignores `num_ctx`. */
 const OLLAMA: Kind = {
   name: 'ollama',
-  port: 11_434,
   async models(get, facts) {
     const [tags, loaded] = [listOf(await get('/api/tags'), 'models'), listOf(await get('/api/ps'), 'models')];
     if (tags === null || loaded === null) return null;
@@ -75,7 +80,6 @@ async function ollamaModel(name: string, digest: string, get: Get, facts: Facts)
 /** LM Studio's REST API: https://lmstudio.ai/docs; its first version (`v0`) is still there beside the second. */
 const LM_STUDIO: Kind = {
   name: 'lmstudio',
-  port: 1234,
   async models(get) {
     const first = listOf(await get('/api/v0/models'), 'data');
     const models = first === null ? lmStudioSecond(await get('/api/v1/models')) : lmStudioFirst(first);
@@ -126,7 +130,6 @@ function lmStudioSecond(answer: unknown): LmStudioModel[] | null {
 /** https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md */
 const LLAMA_CPP: Kind = {
   name: 'llama.cpp',
-  port: 8080,
   async models(get) {
     const models = listOf(await get('/v1/models'), 'data');
     if (models === null || models.length === 0 || models.some((model) => model.owned_by !== 'llamacpp')) return null;
@@ -144,9 +147,9 @@ const LLAMA_CPP: Kind = {
 const KINDS = [OLLAMA, LM_STUDIO, LLAMA_CPP];
 
 /** The places looked at, on this machine's loopback. */
-export function localPlaces(settings: ConnectionSettings): Place[] {
+export function localPlaces(settings: ConnectionSettings, urls = LOCAL_URLS): Place[] {
   return KINDS.map((kind) => {
-    const url = `http://127.0.0.1:${kind.port}`;
+    const url = urls[kind.name];
     const provider = createLocal(kind, url, settings);
     const address = new URL(url).host;
     const source: Source = { provider, address, configured: false, prefixed: true };
