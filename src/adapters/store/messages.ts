@@ -28,7 +28,7 @@ const selectByExternalId = (p: { conversation: string; externalId: string }) =>
 
 /** The newest of the answers to a turn. */
 const selectAnswer = (p: { turn: string }) =>
-  db.selectFrom('turns').select('id').where('answers', '=', p.turn).orderBy('id', 'desc').limit(atMost(1));
+  db.selectFrom('turns').select('id').where('answers', '=', p.turn).orderBy('row', 'desc').limit(atMost(1));
 
 /** From the head towards the root until a user turn that has something to answer. */
 const selectNewestUserTurn = (p: { conversation: string; head: string }) =>

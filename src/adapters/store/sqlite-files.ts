@@ -49,6 +49,8 @@ export function prepareFolder(folder: string): DataFiles {
 export function lockFolder(files: DataFiles, folder: string): { release: () => void } {
   const lock = new DatabaseSync(files.lock, { timeout: 0 });
   try {
+    // Nothing is ever written, so no journal file either.
+    lock.exec('pragma journal_mode = memory');
     lock.exec('begin exclusive');
   } catch (error) {
     lock.close();

@@ -34,7 +34,7 @@ const VACUUM_PAGES = 256;
 const BUSY_MS = 10_000;
 
 const STORAGE_FULL =
-  'The disk of the server is full, so nothing can be stored. Free some space and send the request again.';
+  'Nothing can be stored: the disk of the server is full or fails. Free some space and send the request again.';
 const BUSY = 'Another program holds the database. Try again in a moment.';
 
 if (parentPort !== null) serve(parentPort, openWriter(workerData.path));

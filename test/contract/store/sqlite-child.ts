@@ -1,0 +1,55 @@
+/**
+ * A process that has a data folder open, for tests that end it: `node sqlite-child.ts <folder> <what>`.
+ *
+ * - `hold` opens the folder as its one server, writes `open` and waits;
+ * - `write` does the same and then stores messages of 8 writers as fast as it can, a line for each that is acknowledged:
+ *   `<conversation> <turn> <depth>`, or `full` for each that is refused because the disk is full;
+ * - `key` makes a key beside whoever has the folder, and ends.
+ */
+
+import { writeSync } from 'node:fs';
+import { openSqliteStore } from '../../../src/adapters/store/sqlite.ts';
+import { ServiceError } from '../../../src/core/errors.ts';
+import { at, newTurn, person, text, uuid } from './fixtures.ts';
+
+const [folder = '', what] = process.argv.slice(2);
+const store = await openSqliteStore({ folder, exclusive: what !== 'key', now: Date.now });
+const say = (line: string) => writeSync(1, `${line}\n`);
+
+if (what === 'key') {
+  const key = {
+    id: uuid(),
+    tenant: 'default',
+    user: 'beside',
+    kind: 'user' as const,
+    name: null,
+    hint: 'abcd',
+    scopes: ['read' as const],
+    rates: null,
+    createdAt: 1,
+    expiresAt: null,
+    revokedAt: null,
+  };
+  await store.createKey({ key, digest: key.id, now: 1 });
+  say(key.id);
+  await store.close();
+} else {
+  say('open');
+  if (what === 'write') await Promise.all(Array.from({ length: 8 }, (_, writer) => write(`writer-${writer}`)));
+}
+
+async function write(user: string): Promise<never> {
+  const ann = at(store, person({ tenant: 'default', user }));
+  const conversation = await ann.create();
+  for (let i = 0; ; i++) {
+    try {
+      const input = newTurn('', { items: [text(`${user} ${i} `.repeat(200))] });
+      const { value } = await ann.say(input, { conversation });
+      say(`${conversation.id} ${value.input.id} ${value.input.depth}`);
+    } catch (error) {
+      if (!(error instanceof ServiceError && error.code === 'storage_full')) throw error;
+      say('full');
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+}
