@@ -236,6 +236,15 @@ describe('the same call again', () => {
     assert.equal((await entries(client, chat)).length, 2);
   });
 
+  test('is safe by its entry, and ignores an Idempotency-Key', async () => {
+    const client = server.client();
+    const { chat } = await asked(client, 'Hi');
+    const headers = { 'idempotency-key': 'a' };
+    await client.request('PUT', `/chats/update/${chat}`, { body: { name: 'B' }, headers });
+    assert.equal((await client.request('GET', `/conversations/inference/${chat}`, { headers })).status, 200);
+    assert.equal((await client.request('GET', `/conversations/inference_internet/${chat}`, { headers })).status, 200);
+  });
+
   test('replays an Assistant entry that was made by hand', async () => {
     const client = server.client();
     const { chat, entry } = await asked(client, 'Hi');

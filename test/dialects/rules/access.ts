@@ -2,11 +2,23 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Answer } from '../../support/server.ts';
-import { type DialectRules, type House, nameOf, type RuleCall, refused, seed, send, unchanged } from './dialect.ts';
+import type { Answer, Client } from '../../support/server.ts';
+import {
+  type DialectRules,
+  type House,
+  ID,
+  nameOf,
+  type RuleCall,
+  refused,
+  seed,
+  send,
+  UNKNOWN_ID,
+  unchanged,
+} from './dialect.ts';
 
 export function testAccess(rules: DialectRules, house: House): void {
   const { calls } = rules;
+  const byId = calls.find((call) => call.path.includes(ID)) as RuleCall;
 
   describe(`${rules.name}: every call`, () => {
     for (const call of calls) {
@@ -76,6 +88,36 @@ export function testAccess(rules: DialectRules, house: House): void {
           assert.equal((await send(reader, call, id)).status, call.status, nameOf(call));
         }
       }
+    });
+
+    test('counts, unless it is 401, 403, 405 or an unknown path', async () => {
+      const { client, id } = await house.someone();
+      const key = await house.server.createKey(client.user, '--rate', '100/min');
+      const limited = house.server.visitor({ authorization: key });
+      const first = calls[0] as RuleCall;
+      const counted: [call: RuleCall, status: number][] = [
+        [first, first.status],
+        [{ ...first, body: '[' as never }, 400],
+        [byId, 404],
+      ];
+      const free: [client: Client, call: RuleCall, status: number][] = [
+        [limited, { ...first, method: 'PATCH', path: rules.unknownPath }, 404],
+        [limited, { ...first, method: first.method === 'POST' ? 'PUT' : 'POST' }, 405],
+        [house.server.visitor({ authorization: 'wrong' }), first, 401],
+      ];
+      const left = async () => Number((await send(limited, first, id)).headers['ratelimit-remaining']);
+      const before = await left();
+      for (const [call, status] of counted) {
+        const answer = await send(limited, call, UNKNOWN_ID);
+        assert.equal(answer.status, status, answer.text);
+        assert.match(String(answer.headers['ratelimit-remaining']), /^\d+$/, String(status));
+      }
+      for (const [who, call, status] of free) {
+        const answer = await send(who, call, id);
+        assert.equal(answer.status, status, answer.text);
+        assert.equal(answer.headers['ratelimit-remaining'], undefined, String(status));
+      }
+      assert.equal(await left(), before - counted.length - 1);
     });
 
     test('is counted, and refused with 429 when a limit is reached', async () => {

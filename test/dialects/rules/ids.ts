@@ -97,6 +97,15 @@ export function testIds(rules: DialectRules, house: House): void {
       }
     });
 
+    test('U+0000 in a path or query is 400', async () => {
+      const { client, id } = await house.someone();
+      for (const call of calls) {
+        const inPath = call.path.includes(ID);
+        const spoilt = inPath ? call : { ...call, query: 'x=a%00b' };
+        await unchanged(client, () => refused(rules, client, spoilt, inPath ? 'a%00b' : id, 400, /U\+0000/));
+      }
+    });
+
     for (const call of calls) {
       for (const query of call.badQueries ?? []) {
         test(`${nameOf(call)}?${query} is 400`, async () => {
