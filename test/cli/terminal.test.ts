@@ -38,9 +38,10 @@ function openTerminal(args: string[], options: { cwd: string; env?: Record<strin
     shows: (text: string) =>
       new Promise<void>((resolve, reject) => {
         check = () => {
-          const screen = stripVTControlCharacters(shown.slice(read)).replaceAll('\r', '');
-          if (!screen.includes(text)) return;
-          read = shown.length;
+          const screen = stripVTControlCharacters(shown).replaceAll('\r', '');
+          const at = screen.indexOf(text, read);
+          if (at < 0) return;
+          read = at + text.length;
           resolve();
         };
         check();
