@@ -123,6 +123,15 @@ const KNOWN: Record<string, Facts> = {
   },
   'DELETE /conversation/:conversation_id': { ids: conversation },
 
+  // A conversation of somebody else's in `X-Conversation-ID` makes one of one's own: tested with that dialect.
+  'POST /v1/chat/completions': {
+    body: { messages: [{ role: 'user', content: 'Hi' }] },
+    plain: ['model', 'messages', 'stream', 'stream_options', 'store', 'tools', 'n'],
+    asks: true,
+  },
+  'GET /v1/models': {},
+  'GET /v1/models/:id': { plain: ['id'] },
+
   'GET /healthz': {},
   'GET /readyz': {},
   'GET /metrics': {},
