@@ -86,8 +86,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     chunk: chunk({ content: said }, null, { usage: null, obfuscation: padding }),
     events: said === '' ? [] : [{ type: 'text' as const, text: said }],
   })),
-  fc.constant({ chunk: chunk({ role: 'assistant', content: '' }), events: [] }),
-  fc.constant({ chunk: { choices: [], prompt_filter_results: [] }, events: [] }),
+  fc.constant<Step>({ chunk: chunk({ role: 'assistant', content: '' }), events: [] }),
+  fc.constant<Step>({ chunk: { choices: [], prompt_filter_results: [] }, events: [] }),
 );
 
 /** How a server writes its frames: line ends, the space after the colon, comments and fields between. */
