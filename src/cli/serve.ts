@@ -27,6 +27,8 @@ export async function serve(invocation: Invocation): Promise<number> {
     await ended;
   } finally {
     await running.close();
+    // What listens for the launcher's end would keep this process from ending itself.
+    process.channel?.unref();
   }
   return 0;
 }
