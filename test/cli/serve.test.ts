@@ -191,3 +191,10 @@ test('it ends with whoever started it', async () => {
   await said('stderr', /^Ending \(npm start has ended\); open answers may finish first\.\n$/);
   assert.deepEqual(await exited, [0, null]);
 });
+
+test('under a launcher that stays, SIGTERM ends it too', async () => {
+  const { child } = await serve(emptyFolder(), {}, true);
+  const exited = once(child, 'exit');
+  child.kill('SIGTERM');
+  assert.deepEqual(await exited, [0, null]);
+});
