@@ -19,10 +19,6 @@ export const entry = z.object({
   updated_at: z.iso.datetime(),
 });
 
-export const error = z.object({
-  error: z.object({ code: z.number().int(), reason: z.string(), description: z.string() }),
-});
-
 export const byId = z.object({ id: z.string() });
 export const page = z.object({
   limit: z.coerce.number().int().min(1).max(1000).exactOptional(),
