@@ -21,10 +21,9 @@ import { openaiChat } from './dialects/openai-chat/routes.ts';
 import { accessRules } from './http/access.ts';
 import type { Dialect } from './http/route.ts';
 import { createServer } from './http/server.ts';
-import type { Store } from './ports/store.ts';
 import { createAdmit } from './service/admit.ts';
 import { createAssistants } from './service/assistants.ts';
-import { createAuthenticate } from './service/authenticate.ts';
+import { createAuthenticate, createKeyCache } from './service/authenticate.ts';
 import { createCompletions } from './service/completions.ts';
 import { createConversations } from './service/conversations.ts';
 import { createFollowRun } from './service/follow-run.ts';
@@ -37,13 +36,6 @@ import type { Services } from './service/services.ts';
 import { startSweep } from './service/sweep.ts';
 import { createTitles } from './service/titles.ts';
 import { createSearches } from './service/web-searches.ts';
-
-/** What a command needs that works beside a running server. */
-export interface Core {
-  store: Store;
-  keys: Services['keys'];
-  close(): Promise<void>;
-}
 
 /** A running server. */
 export interface Running {
@@ -71,12 +63,6 @@ export const VERSION: string = JSON.parse(readFileSync(new URL('../package.json'
 /** Adding a dialect is adding a folder and one line here. */
 export function dialectsOf(services: Services): Dialect[] {
   return [movieChat, chatSessions, conversations, chats, ask, openaiChat].map((dialect) => dialect(services));
-}
-
-/** Opens the data folder without owning it. */
-export async function openCore(config: Config): Promise<Core> {
-  const store = await openSqliteStore({ folder: config.data, exclusive: false, now: clock.now });
-  return { store, keys: createKeys({ store, clock, ids }), close: () => store.close() };
 }
 
 /** The models of a configuration, looked for once: for `doctor` and `model list`. The guide is never among them. */
@@ -111,11 +97,12 @@ export async function serve(config: Config): Promise<Running> {
     onCompleted,
     onError,
   });
-  const keys = createKeys({ store, clock, ids });
+  const cache = createKeyCache({ store, clock });
+  const keys = createKeys({ store, clock, ids, cache });
   const messages = createMessages({ store, clock, ids, liveRuns, runLoop, maxRuns: config.bounds.maxRuns });
   const runs = createFollowRun({ store, liveRuns, runLoop, clock });
   const services: Services = {
-    authenticate: createAuthenticate({ store, clock, ids }),
+    authenticate: createAuthenticate({ keys: cache, clock, ids }),
     admit: createAdmit({ clock, rates: config.rates }),
     conversations: createConversations({ store, clock, ids, liveRuns }),
     messages,
@@ -139,10 +126,11 @@ export async function serve(config: Config): Promise<Running> {
   });
 
   try {
-    const ownerKey = await keys.ensureOwnerKey(config.ownerKey);
     await models.start();
     const recovered = await recoverRuns({ store, liveRuns, runLoop, clock });
     const urls = await server.listen();
+    // Last: a start that fails must not have used up the one time its secret is seen.
+    const ownerKey = await keys.ensureOwnerKey(config.ownerKey);
     const stopSweep = startSweep({ store, clock, onError });
     const close = async () => {
       stopSweep();

@@ -23,14 +23,43 @@ export interface Presented {
 export const KEY_PREFIX = 'plk_';
 const MAX_USER = 255;
 
-export function createAuthenticate({ store, clock, ids }: { store: Store; clock: Clock; ids: Ids }) {
+/**
+ * How long a key that was found is taken for unchanged, in milliseconds. A revocation by this process counts at once; by
+ * another one after this time, which the command line waits for.
+ */
+export const KEY_CACHE_MS = 1000;
+const MAX_CACHED = 10_000;
+
+/** Keys found a moment ago, so that not every request of a busy client asks the database. */
+export interface KeyCache {
+  find(digest: string): Promise<ApiKey | null>;
+  forget(): void;
+}
+
+export function createKeyCache({ store, clock }: { store: Store; clock: Clock }): KeyCache {
+  const found = new Map<string, { key: ApiKey; until: number }>();
+  return { find, forget: () => found.clear() };
+
+  async function find(digest: string): Promise<ApiKey | null> {
+    const now = clock.monotonic();
+    const cached = found.get(digest);
+    if (cached !== undefined && now < cached.until) return cached.key;
+    const key = await store.findKey(digest);
+    if (found.size >= MAX_CACHED) found.clear();
+    if (key === null) found.delete(digest);
+    else found.set(digest, { key, until: now + KEY_CACHE_MS });
+    return key;
+  }
+}
+
+export function createAuthenticate({ keys, clock, ids }: { keys: KeyCache; clock: Clock; ids: Ids }) {
   return authenticate;
 
   /** Throws `key_required`, `unauthorized`, `forbidden`, or `invalid_request` for users that disagree. */
   async function authenticate(presented: Presented): Promise<Principal> {
     const { key, local, loose } = presented;
     if (key === null || (local && loose && !key.startsWith(KEY_PREFIX))) return keyless(presented);
-    const found = await store.findKey(ids.digest(key));
+    const found = await keys.find(ids.digest(key));
     if (found === null || !isLive(found, clock.now())) {
       throw new ServiceError(
         'unauthorized',

@@ -12,7 +12,7 @@ import {
 } from '#core/principal.ts';
 import type { Clock, Ids } from '#ports/clock.ts';
 import type { Store } from '#ports/store.ts';
-import { isLive, KEY_PREFIX } from './authenticate.ts';
+import { isLive, KEY_PREFIX, type KeyCache } from './authenticate.ts';
 
 export interface NewKey {
   user: string;
@@ -46,7 +46,9 @@ export const OWNER: Principal = {
   findsKeyless: false,
 };
 
-export function createKeys({ store, clock, ids }: { store: Store; clock: Clock; ids: Ids }) {
+/** @param parts.cache forgets what is revoked here */
+export function createKeys(parts: { store: Store; clock: Clock; ids: Ids; cache?: KeyCache }) {
+  const { store, clock, ids, cache } = parts;
   return { create, list, revoke, isLive: isLiveKey, ensureOwnerKey, listUsers, createUser };
 
   async function create(principal: Principal, wanted: NewKey): Promise<IssuedKey> {
@@ -64,6 +66,7 @@ export function createKeys({ store, clock, ids }: { store: Store; clock: Clock; 
     requireAdmin(principal);
     const key = await store.revokeKey({ tenant: principal.tenant, id, now: clock.now() });
     if (key === null) throw notFound('Key');
+    cache?.forget();
     return key;
   }
 
@@ -75,13 +78,14 @@ export function createKeys({ store, clock, ids }: { store: Store; clock: Clock; 
 
   /**
    * At the first start the owner gets one service key with every scope: `given` (`PARLANCE_OWNER_KEY`), else a random
-   * one. Null if there is a key already.
+   * one. Null if there was a key with the scope `admin` before.
    */
   async function ensureOwnerKey(given: string | null): Promise<IssuedKey | null> {
     if (given !== null && !(given.startsWith(KEY_PREFIX) && given.length >= KEY_PREFIX.length + MIN_SECRET)) {
       throw invalid(`PARLANCE_OWNER_KEY must be "${KEY_PREFIX}" and at least ${MIN_SECRET} characters.`);
     }
-    if ((await store.listKeys(DEFAULT_TENANT)).length > 0) return null;
+    const before = await store.listKeys(DEFAULT_TENANT);
+    if (before.some(({ scopes }) => scopes.includes('admin'))) return null;
     const secret = given ?? KEY_PREFIX + ids.secret(SECRET_BYTES);
     return issue(
       DEFAULT_TENANT,

@@ -119,7 +119,7 @@ function authenticator(revoked: ReadonlySet<string>) {
     return found !== null && revoked.has(found.id) ? { ...found, revokedAt: 1 } : found;
   };
   return createAuthenticate({
-    store: { findKey } as never,
+    keys: { find: findKey, forget() {} },
     clock: { now: () => 2 } as never,
     ids: { digest: (secret: string) => secret } as never,
   });
