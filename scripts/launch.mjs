@@ -1,6 +1,6 @@
 /**
  * The project's own commands, from a fresh clone on: `npm start`, `npm test`, `npm run check`, `npm run format`,
- * `npm run bench`.
+ * `npm run bench`, `npm run torture`, `npm run prove`.
  * Prepares what is missing, runs the steps of the command one after the other, and takes them down when it is told to end
  * or when whoever started it is gone.
  */
@@ -31,6 +31,9 @@ const commands = {
   format: (args) => ({ dev: true, steps: [['', BIOME, 'check', '--write', ...args]] }),
   // The server is measured as installed; PARLANCE_* settings of the environment reach it.
   bench: (args) => ({ dev: false, steps: [['', 'bench/run.ts', ...args]] }),
+  // Faults, on servers and data of their own.
+  torture: (args) => ({ dev: false, steps: [['', 'torture/run.ts', ...args]] }),
+  prove: (args) => ({ dev: false, steps: [['', 'torture/prove.ts', ...args]] }),
 };
 
 /** Flags go to `node --test` as they are, a folder stands for the tests in it. */
