@@ -5,6 +5,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { ServiceError } from '#core/errors.ts';
 import { parseJson } from './json.ts';
+import { answered } from './write.ts';
 
 export type BodyType = 'json' | 'form' | 'multipart';
 
@@ -71,12 +72,14 @@ export class SenderGone extends Error {}
 /** Throws away what is left of a body, a bounded part of it: past that the connection is closed. */
 export function discardBody(req: IncomingMessage): void {
   if (req.complete || req.destroyed) return;
+  const { socket } = req;
   let left = LINGER;
+  answered.add(socket);
   req.on('data', (chunk: Buffer) => {
     left -= chunk.length;
-    if (left < 0) req.socket.destroy();
+    if (left < 0) socket.destroy();
   });
-  req.on('error', () => {});
+  req.on('end', () => answered.delete(socket));
 }
 
 /** The kind of body a `Content-Type` names, or why the route does not take it. */

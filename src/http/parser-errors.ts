@@ -5,8 +5,7 @@ import { ServiceError } from '#core/errors.ts';
 import { reading } from './body.ts';
 import { MAX_TARGET } from './gate.ts';
 import type { Dialect } from './route.ts';
-import { streaming } from './sse.ts';
-import { headersOf, writeRaw } from './write.ts';
+import { answered, headersOf, writeRaw } from './write.ts';
 
 /** An error of the parser, with the packet it stumbled over. */
 interface ParserError extends Error {
@@ -20,12 +19,11 @@ export function answerParserError(
   socket: Socket,
   parts: { endOf(target: string): { dialect: Dialect }; requestId(): string },
 ): void {
-  // A stream that has begun cannot be told anything, and a reset connection nobody.
-  if (error.code === 'ECONNRESET' || !socket.writable || streaming.has(socket)) {
+  if (error.code === 'ECONNRESET' || !socket.writable || answered.has(socket)) {
     socket.destroy();
     return;
   }
-  const target = /^[A-Z-]+ (\S*)/.exec(startOf(error.rawPacket))?.[1];
+  const target = /^[!-~]+ (\S*)/.exec(startOf(error.rawPacket))?.[1];
   const { said, status } = explain(error, target ?? '');
   const { dialect } = parts.endOf(target ?? reading.get(socket) ?? '');
   const wire = dialect.error(said);

@@ -8,6 +8,7 @@ import type { Socket } from 'node:net';
 import type { Principal } from '#core/principal.ts';
 import { type Connection, type Connections, TICK_MS } from './connections.ts';
 import type { EventOut, StreamReply, StreamSource } from './route.ts';
+import { answered } from './write.ts';
 
 /** Bytes that wait for a reader before its source is told to stop: with the kernel's own buffer, all it ever costs. */
 export const MAX_WAITING = 128 * 1024;
@@ -20,9 +21,6 @@ const HEARTBEAT = ':\n\n';
 const STUCK_TICKS = 60_000 / TICK_MS;
 
 export const STREAM_TYPE = 'text/event-stream; charset=utf-8';
-
-/** Sockets with a stream on them: nothing else may be written there. */
-export const streaming = new WeakSet<Socket>();
 
 /** Sends the head and lets the reply feed the stream. `failed` hears what `reply.stream` throws; the reader is cut off. */
 export function openStream(
@@ -82,7 +80,7 @@ class EventStream implements EventOut, Connection {
   /** Head and first events leave together. */
   start(reply: StreamReply): void {
     const socket = this.#socket;
-    streaming.add(socket);
+    answered.add(socket);
     this.#connections.add(this);
     socket.on('drain', this.#onDrain);
     this.#res.once('close', this.#onClose);
@@ -155,7 +153,7 @@ class EventStream implements EventOut, Connection {
   #leave(): void {
     this.#over = true;
     this.#source = null;
-    streaming.delete(this.#socket);
+    answered.delete(this.#socket);
     this.#connections.remove(this);
     this.#socket.off('drain', this.#onDrain);
     this.#res.off('close', this.#onClose);

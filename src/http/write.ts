@@ -28,6 +28,9 @@ export interface Envelope {
   admission: { limit: number; remaining: number; reset: number } | null;
 }
 
+/** Sockets whose present request has its answer, or the beginning of it, already: an error may not be written there. */
+export const answered = new WeakSet<Socket>();
+
 /** Headers as a flat list, the form Node writes fastest. `extra` wins over the defaults. */
 export function headersOf(envelope: Envelope, extra?: Record<string, string>): string[] {
   const list: string[] = ['x-request-id', envelope.requestId];
