@@ -73,17 +73,18 @@ describe('the user who is named', () => {
       ['without a key, by nothing', '/n/chat', { message: 'a' }, {}, 'local'],
       ['by the query of a read', '/n/who?user_id=carol', undefined, SERVICE, 'carol'],
       [
-        'by a header in UTF-8',
-        '/n/chat',
-        { message: 'a', user_id: 'zoë' },
+        'by the header in UTF-8',
+        '/n/who',
+        undefined,
         { ...SERVICE, 'x-user-id': Buffer.from('zoë').toString('latin1') },
         'zoë',
       ],
+      ['by the header in every dialect', '/p/chat', { message: 'a' }, { ...SERVICE, 'x-user-id': 'dave' }, 'dave'],
       [
-        'not where the dialect names none',
+        'not by a field that only some dialects know',
         '/p/chat',
         { message: 'a', user_id: 'carol' },
-        { ...SERVICE, 'x-user-id': 'dave' },
+        SERVICE,
         'service',
       ],
     ];
