@@ -73,7 +73,7 @@ export function httpError(
       retryAfterMs: rule.retryable ? retryAfter(headers) : null,
     });
   // "The model `x` does not exist": OpenAI names it by code, vLLM and Ollama only in the sentence.
-  if (status === 404 && (code === 'model_not_found' || /\bmodels?\b/i.test(sentence))) {
+  if (status === 404 && (code === 'model_not_found' || /(?<!\/)\bmodels?\b/i.test(sentence))) {
     return make({ code: 'model_not_found', retryable: false, sentence: () => said || 'There is no such model.' });
   }
   // A used-up quota is 429 too, but asking again does not help.
@@ -169,7 +169,7 @@ const SECRETS =
   /\bbearer\s+\S+|\b(?:sk|pk|rk|gsk|xai|hf|nvapi|plk|pplx|fw|csk|key|api|tok|AIza|AQ\.)[-_]?[\w*-]*[\d*][\w*-]{4,}|\beyJ[\w.-]{10,}|\b(?=\w*\d)(?=\w*[A-Za-z])\w{32,}/gi;
 
 /** A provider's own words, bounded, in one line, with everything that looks like a key masked. */
-export function mask(text: string, apiKey: string | null): string {
+function mask(text: string, apiKey: string | null): string {
   const bounded = text.slice(0, 4 * MAX_SENTENCE);
   const named = apiKey !== null && apiKey.length >= 4 ? bounded.replaceAll(apiKey, '[key]') : bounded;
   const clean = named.replace(SECRETS, '[key]').replace(/\s+/g, ' ').trim();

@@ -13,31 +13,12 @@
 
 import { ModelError, type ModelEvent } from '#ports/model.ts';
 import type { Asked } from '../errors.ts';
+import type { BodyReader } from './body-reader.ts';
 import { createChunkReader, plainDelta } from './chunk.ts';
-
-/** Reads the body of one answer. What came before an error is in `out` when it throws `ModelError`. */
-export interface BodyReader {
-  /** Appends the events of the next bytes to `out`. */
-  push(pieces: readonly Buffer[], out: ModelEvent[]): void;
-  /** The body is over: appends what is left, throws if the answer is not whole. */
-  end(out: ModelEvent[]): void;
-  /** The answer is whole, or it has thrown: nothing more is to be read. */
-  readonly done: boolean;
-  /** Whether there was any text, reasoning or tool call. */
-  readonly spoke: boolean;
-}
+import { decode, endOfString, type Pattern, parseObject, patternOf } from './frame-pattern.ts';
 
 /** The most of one event, in bytes; a longer one is not a chunk of text any more. */
 export const MAX_EVENT = 1024 * 1024;
-
-/** A frame around its text: `before` ends with the quote that opens it, `after` begins with the one that closes it. */
-interface Pattern {
-  type: 'text' | 'reasoning';
-  before: string;
-  after: string;
-  /** OpenAI pads its frames to hide their lengths: then `after` ends where the padding begins, and this follows it. */
-  end: string | null;
-}
 
 /** So many patterns that were made and never used tell that the server's frames differ: then no more are made. */
 const MAX_USELESS = 16;
@@ -258,15 +239,6 @@ function endOfLine(text: string, at: number, end: number): number {
   return stop === end ? -1 : stop;
 }
 
-/** The place of the quote that closes a JSON string without escapes, from `at`; -1 if there is none. */
-function endOfString(text: string, at: number): number {
-  for (let place = at; ; place += 1) {
-    const unit = text.charCodeAt(place);
-    if (unit === QUOTE) return place;
-    if (unit === BACKSLASH || !(unit >= 0x20)) return -1;
-  }
-}
-
 /** `text.startsWith(part, at)`, five times as fast: V8 compares slices by words and `startsWith` by characters. */
 function stands(part: string, text: string, at: number): boolean {
   return text.slice(at, at + part.length) === part;
@@ -281,52 +253,6 @@ function parseString(escaped: string): string | null {
   }
 }
 
-/** The pattern of a frame whose chunk does nothing but add text; null if none can be proven. */
-function patternOf(frame: string, type: 'text' | 'reasoning'): Pattern | null {
-  for (const { index, 0: key } of frame.matchAll(/"(?:content|reasoning_content|reasoning)": ?"/g)) {
-    const from = index + key.length;
-    const to = endOfString(frame, from);
-    if (to === -1) continue;
-    const pattern: Pattern = { type, before: frame.slice(0, from), after: frame.slice(to), end: null };
-    const padding = /"obfuscation": ?"/.exec(pattern.after);
-    const cut = padding ? padding.index + padding[0].length : 0;
-    const cutEnd = padding ? endOfString(pattern.after, cut) : -1;
-    if (cutEnd !== -1) {
-      pattern.end = pattern.after.slice(cutEnd);
-      pattern.after = pattern.after.slice(0, cut);
-    }
-    if (proves(pattern)) return pattern;
-  }
-  return null;
-}
-
-/** Whether a frame made with this pattern says its text, all of it, and nothing else. */
-function proves({ type, before, after, end }: Pattern): boolean {
-  const text = 'another';
-  const frame = before + text + after + (end === null ? '' : `padding${end}`);
-  const line = /^data: ?([^\r\n]*)(?:\r\n\r\n|\n\n|\r\r)$/.exec(frame)?.[1];
-  const chunk = line === undefined ? null : parseObject(line);
-  const delta = plainDelta(chunk);
-  if (delta?.text !== text || delta.reasoning !== (type === 'reasoning')) return false;
-  return end === null || (chunk as { obfuscation?: unknown }).obfuscation === 'padding';
-}
-
 function isWhole(event: string): boolean {
   return event.trim() === '[DONE]' || parseObject(event) !== null;
-}
-
-/** A JSON object or array from bytes; null for anything else. */
-function parseObject(bytes: string): object | null {
-  try {
-    const value: unknown = JSON.parse(decode(bytes));
-    return typeof value === 'object' ? value : null;
-  } catch {
-    return null;
-  }
-}
-
-/** The UTF-8 text of bytes that are held as Latin-1. */
-function decode(bytes: string): string {
-  if (!/[\x80-\xff]/.test(bytes)) return bytes;
-  return Buffer.from(bytes, 'latin1').toString();
 }

@@ -8,8 +8,9 @@ import type { Dispatcher } from 'undici';
 import { ModelError, type ModelEvent } from '#ports/model.ts';
 import type { Connections } from '../connections.ts';
 import { type Asked, connectionError, httpError } from '../errors.ts';
-import { type BodyReader, createChatParser } from './chat-parser.ts';
-import { createChunkReader } from './chunk.ts';
+import type { BodyReader } from './body-reader.ts';
+import { createChatParser } from './chat-parser.ts';
+import { createErrorReader, createWholeReader, type ErrorReader, tooLarge } from './whole-body.ts';
 
 export interface ChatCall {
   asked: Asked;
@@ -27,9 +28,6 @@ export interface ChatCall {
 const MAX_WAITING = 256 * 1024;
 /** The most of a stream: 1 MiB of text in deltas of one character is about that. */
 const MAX_STREAM = 512 * 1024 * 1024;
-/** The most of an answer that comes as one JSON body, and of an error. */
-const MAX_WHOLE = 16 * 1024 * 1024;
-const MAX_ERROR = 64 * 1024;
 /** How long a connection may stay open after `[DONE]`: its end mostly comes with it, and then it is used again. */
 const LINGER_MS = 2000;
 
@@ -254,62 +252,4 @@ function createReader(asked: Asked, status: number, headers: Headers, pieces: re
   // Servers that do not stream, gateways with an error, a web page: one value and no stream.
   const whole = /\b(?:json|html)\b/i.test(String(headers['content-type'] ?? ''));
   return whole || pieces[0]?.[0] === 0x7b ? createWholeReader(asked) : createChatParser(asked);
-}
-
-/** Gathers a body up to a limit; beyond it `full` is called and the rest is dropped. */
-function createGatherer(limit: number, full: () => void) {
-  const gathered: Buffer[] = [];
-  let size = 0;
-  return {
-    push(pieces: readonly Buffer[]) {
-      for (const piece of pieces) {
-        size += piece.length;
-        if (size > limit) return full();
-        gathered.push(piece);
-      }
-    },
-    text: () => Buffer.concat(gathered).toString(),
-  };
-}
-
-/** Reads an answer that comes as one JSON body. */
-function createWholeReader(asked: Asked): BodyReader {
-  const body = createGatherer(MAX_WHOLE, () => {
-    throw tooLarge(asked);
-  });
-  return {
-    done: false,
-    spoke: false,
-    push: (pieces) => body.push(pieces),
-    end(out) {
-      let answer: { choices?: unknown } | null = null;
-      try {
-        answer = JSON.parse(body.text()) as { choices?: unknown } | null;
-      } catch {}
-      const reader = createChunkReader(asked);
-      if (answer !== null) reader.read(answer, out);
-      if (!Array.isArray(answer?.choices)) {
-        const sentence = `${asked.name} sent something that is no chat completion: check ${asked.urlSetting}.`;
-        throw new ModelError('malformed', sentence);
-      }
-      reader.finish(out);
-    },
-  };
-}
-
-interface ErrorReader extends BodyReader {
-  text(): string;
-}
-
-/** Reads an error answer; throws what it stands for. */
-function createErrorReader(asked: Asked, status: number, headers: Headers): ErrorReader {
-  const fail = () => {
-    throw httpError(asked, status, headers, body.text());
-  };
-  const body = createGatherer(MAX_ERROR, fail);
-  return { done: false, spoke: false, push: (pieces) => body.push(pieces), end: fail, text: body.text };
-}
-
-function tooLarge(asked: Asked): ModelError {
-  return new ModelError('size_limit', `${asked.name} sent more than is taken.`);
 }

@@ -18,7 +18,7 @@ export interface OpenAiCompatible {
   urlSetting: string;
 }
 
-export const OPENAI_URL = 'https://api.openai.com/v1';
+const OPENAI_URL = 'https://api.openai.com/v1';
 /** What OpenAI itself is asked while its list has not been read. */
 const OPENAI_USUAL = 'gpt-5-mini';
 
