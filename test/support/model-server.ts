@@ -305,61 +305,92 @@ function createCall(
     },
   };
 
-  const run = async () => {
-    const script = typeof answer === 'function' ? answer(call.body, call) : answer;
-    /** Waits at the gate, then writes; a step is over when its bytes are handed to the kernel. */
-    const step = async (write: () => Promise<void> | void) => {
+  const progress: Progress = {
+    isOver: () => ended,
+    cut() {
+      over.resolve('cut');
+      ended = true;
+      response.socket?.resetAndDestroy();
+      mark();
+    },
+    async step(write) {
       await gate.pass();
       if (!ended) await write();
       steps += 1;
       mark();
-    };
-    if (script.stall === 'headers') await step(() => {});
-    if (ended) return;
-    if (script.status !== undefined && script.status !== 200) {
-      const error = script.error ?? {
-        error: { message: `The test answers ${script.status}.`, type: 'test_error', param: null, code: null },
-      };
-      response.writeHead(script.status, { 'content-type': 'application/json', ...script.headers });
-      response.end(typeof error === 'string' ? error : JSON.stringify(error));
-      return;
-    }
-    if (call.body.stream !== true && script.raw === undefined) {
-      return sendJson(response, 200, wholeAnswer(script, call.body, index), script.headers);
-    }
-    response.socket?.setNoDelay(true);
-    response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8', ...script.headers });
-    response.flushHeaders();
-    const write = createWriter(response, script.split);
-    if (script.stall === 'first-token') await step(() => {});
-    if (script.raw !== undefined) {
-      await write(typeof script.raw === 'string' ? Buffer.from(script.raw) : Buffer.from(script.raw));
-      response.end();
-      return;
-    }
-    for (const { frame, token } of frames(script, call.body, index)) {
-      if (ended) return;
-      if (token) {
-        if (script.cut === sent) {
-          ended = true;
-          over.resolve('cut');
-          response.socket?.resetAndDestroy();
-          mark();
-          return;
-        }
-        if (script.end === sent) break;
-        if (script.stall === sent) await step(() => {});
-        if (ended) return;
-        if (script.gated) await step(() => write(frame));
-        else await write(frame);
-        sent += 1;
-        // A write that the kernel takes at once never lets the event loop turn: an endless answer would starve it.
-        if (script.endless) await new Promise(setImmediate);
-      } else await write(frame);
-    }
-    response.end();
+    },
+    count() {
+      sent += 1;
+      return sent;
+    },
+  };
+  const run = () => {
+    const script = typeof answer === 'function' ? answer(call.body, call) : answer;
+    return perform(script, call.body, index, response, progress);
   };
   return [call, run];
+}
+
+/** How far an answer has come, for what performs it. */
+interface Progress {
+  isOver(): boolean;
+  /** Destroys the socket. */
+  cut(): void;
+  /** Waits at the gate, then writes; the step is over when its bytes are handed to the kernel. */
+  step(write: () => Promise<void> | void): Promise<void>;
+  /** One token more was sent; returns how many. */
+  count(): number;
+}
+
+/** Gives the answer that a script says. */
+async function perform(
+  script: Script,
+  body: ChatBody,
+  index: number,
+  response: ServerResponse,
+  progress: Progress,
+): Promise<void> {
+  if (script.stall === 'headers') await progress.step(() => {});
+  if (progress.isOver()) return;
+  if (script.status !== undefined && script.status !== 200) return sendScriptedError(response, script);
+  if (body.stream !== true && script.raw === undefined) {
+    return sendJson(response, 200, wholeAnswer(script, body, index), script.headers);
+  }
+  response.socket?.setNoDelay(true);
+  response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8', ...script.headers });
+  response.flushHeaders();
+  const write = createWriter(response, script.split);
+  if (script.stall === 'first-token') await progress.step(() => {});
+  if (typeof script.raw === 'string') await write(Buffer.from(script.raw));
+  else if (script.raw !== undefined) await write(Buffer.from(script.raw));
+  else await performTokens(script, body, index, write, progress);
+  if (!progress.isOver()) response.end();
+}
+
+async function performTokens(
+  script: Script,
+  body: ChatBody,
+  index: number,
+  write: (bytes: Buffer) => Promise<void>,
+  progress: Progress,
+): Promise<void> {
+  let sent = 0;
+  for (const { frame, token } of frames(script, body, index)) {
+    if (progress.isOver()) return;
+    if (!token) {
+      await write(frame);
+      continue;
+    }
+    if (script.cut === sent) return progress.cut();
+    if (script.end === sent) return;
+    if (script.stall === sent) await progress.step(() => {});
+    if (progress.isOver()) return;
+    if (script.gated) await progress.step(() => write(frame));
+    else await write(frame);
+    sent = progress.count();
+    // A write that the kernel takes at once never lets the event loop turn: an endless answer would starve it.
+    if (script.endless) await new Promise(setImmediate);
+  }
 }
 
 /** The frames of a streamed answer. With `cut`, `end` or a number as `stall` at the very end, a last empty token stands for it. */
@@ -479,6 +510,14 @@ function createWriter(response: ServerResponse, split: number[] | 'bytes' | unde
 function sendJson(response: ServerResponse, status: number, value: object, headers: Record<string, string> = {}): void {
   response.writeHead(status, { 'content-type': 'application/json', ...headers });
   response.end(JSON.stringify(value));
+}
+
+function sendScriptedError(response: ServerResponse, script: Script): void {
+  const error = script.error ?? {
+    error: { message: `The test answers ${script.status}.`, type: 'test_error', param: null, code: null },
+  };
+  response.writeHead(script.status ?? 500, { 'content-type': 'application/json', ...script.headers });
+  response.end(typeof error === 'string' ? error : JSON.stringify(error));
 }
 
 function sendError(response: ServerResponse, status: number, message: string, code: string): void {
