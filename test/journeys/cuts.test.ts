@@ -97,7 +97,7 @@ async function readInPieces(client: Client, chat: string): Promise<{ bytes: Buff
   const pieces: Buffer[] = [];
   let last: string | null = null;
   for (let cuts = 0; ; cuts++) {
-    const piece = await read(client, chat, last, 1 + random(400));
+    const piece = await read(client, chat, last, 1 + random(1200));
     assert.equal(piece.status, 200);
     const whole = wholeEvents(piece);
     pieces.push(whole.bytes);
