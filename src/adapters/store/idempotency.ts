@@ -34,7 +34,6 @@ const insertOutcome = (p: Omit<Row<'idempotency'>, 'row' | 'gone'>) =>
       conversation: p.conversation,
       input: p.input,
       answer: p.answer,
-      run: p.run,
       result: p.result,
       gone: 0,
       created_at: p.created_at,
@@ -45,20 +44,11 @@ const insertOutcome = (p: Omit<Row<'idempotency'>, 'row' | 'gone'>) =>
         conversation: eb.ref('excluded.conversation'),
         input: eb.ref('excluded.input'),
         answer: eb.ref('excluded.answer'),
-        run: eb.ref('excluded.run'),
         result: eb.ref('excluded.result'),
         gone: eb.ref('excluded.gone'),
         created_at: eb.ref('excluded.created_at'),
       })),
     );
-
-const updateOutcomeRun = (p: { tenant: string; user: string; key: string; run: string }) =>
-  db
-    .updateTable('idempotency')
-    .set({ run: p.run })
-    .where('tenant', '=', p.tenant)
-    .where('user', '=', p.user)
-    .where('key', '=', p.key);
 
 const updateOutcomesGone = (p: { conversation: string }) =>
   db.updateTable('idempotency').set({ gone: 1, result: null }).where('conversation', '=', p.conversation);
@@ -93,7 +83,7 @@ export async function recall(sql: Sql, { owner, once, now }: Command): Promise<R
 export async function remember(
   sql: Sql,
   { owner, once, now }: Command,
-  outcome: Pick<Row<'idempotency'>, 'conversation' | 'input' | 'answer' | 'run' | 'result'>,
+  outcome: Pick<Row<'idempotency'>, 'conversation' | 'input' | 'answer' | 'result'>,
 ): Promise<void> {
   if (once === null) return;
   await sql.run(insertOutcome, {
@@ -104,15 +94,9 @@ export async function remember(
     conversation: outcome.conversation,
     input: outcome.input,
     answer: outcome.answer,
-    run: outcome.run,
     result: outcome.result,
     created_at: now,
   });
-}
-
-/** The outcome names a new run from here on: the one before failed before its first token. */
-export async function rememberRun(sql: Sql, { owner, once }: Command, run: string): Promise<void> {
-  if (once !== null) await sql.run(updateOutcomeRun, { tenant: owner.tenant, user: owner.user, key: once.key, run });
 }
 
 /** What commands wrote to this conversation is gone; their outcomes with it. */
@@ -137,7 +121,7 @@ export async function doOnce<T>(sql: Sql, command: Command, work: () => Promise<
   const { value, conversation, replayed = false, finished = true } = await work();
   if (command.once !== null && finished) {
     const result = JSON.stringify(value);
-    await remember(sql, command, { conversation, input: null, answer: null, run: null, result });
+    await remember(sql, command, { conversation, input: null, answer: null, result });
   }
   return { value, replayed };
 }

@@ -7,7 +7,7 @@ import type { Accepted, AcceptMessage, AnswerTurn, NewAnswer, OnBusy, Outcome } 
 import { addChange } from './changes.ts';
 import { type ConversationRow, findInner, requireOwned, toConversation } from './conversation-rows.ts';
 import { makeConversation } from './conversations.ts';
-import { recall, remember, rememberRun } from './idempotency.ts';
+import { recall, remember } from './idempotency.ts';
 import { addRun, loadRun, openAnswers } from './runs.ts';
 import type { Sql } from './sql.ts';
 import { atMost, db, type Row } from './tables.ts';
@@ -66,8 +66,8 @@ export async function acceptMessage(sql: Sql, unit: AcceptMessage): Promise<Outc
       ? null
       : await addAnswer(sql, row, { wanted: unit.answer, parent: input, answers: input.id, place, now });
   const conversation = await moveHead(sql, row, made?.answer ?? input, now);
-  const names = { input: input.id, answer: made?.answer.id ?? null, run: made?.run.id ?? null };
-  await remember(sql, unit, { conversation: row.id, ...names, result: null });
+  const answer = made?.answer.id ?? null;
+  await remember(sql, unit, { conversation: row.id, input: input.id, answer, result: null });
   const value = {
     conversation: toConversation(conversation),
     input,
@@ -106,7 +106,6 @@ async function replay(sql: Sql, unit: AcceptMessage, kept: Row<'idempotency'>): 
     return { value, replayed: true };
   }
   const value = await answerAgain(sql, row, input, answer, { wanted: unit.answer, onBusy: unit.onBusy, now });
-  if (value.fresh && value.run !== null) await rememberRun(sql, unit, value.run.id);
   return { value, replayed: !value.fresh };
 }
 

@@ -157,10 +157,9 @@ interface IdempotencyTable {
   command: string;
   /** The conversation the command wrote to; null for none, or where the command deleted it. */
   conversation: string | null;
-  /** Of an accepted message: its turns and its newest run. */
+  /** Of an accepted message: its turns. The answer's turn names its newest run. */
   input: string | null;
   answer: string | null;
-  run: string | null;
   /** The outcome of any other unit, as JSON. */
   result: string | null;
   /** The conversation was deleted since, by another call. */

@@ -50,8 +50,6 @@ const insertItem = (p: Omit<Row<'items'>, 'row'>) =>
     body: p.body,
   });
 
-const removeItems = (p: { turn: string }) => db.deleteFrom('items').where('turn', '=', p.turn);
-
 const updateWritten = (p: { id: string; status: TurnStatus; tokens: number; now: number }) =>
   db.updateTable('turns').set({ status: p.status, tokens: p.tokens, updated_at: p.now }).where('id', '=', p.id);
 
@@ -136,7 +134,7 @@ async function addItems(sql: Sql, tenant: string, turn: string, items: readonly 
   }
 }
 
-/** Puts what was written into an answer's turn, in place of what is there; nothing if the turn is gone. */
+/** Puts what was written into an answer's turn, which is empty until then; nothing if the turn is gone. */
 export async function writeTurn(
   sql: Sql,
   written: { tenant: string; turn: string; status: TurnStatus; items: readonly Item[]; now: number },
@@ -144,7 +142,6 @@ export async function writeTurn(
   const { tenant, turn, status, items, now } = written;
   const there = await sql.run(updateWritten, { id: turn, status, tokens: estimateTokens(items), now });
   if (there === 0) return;
-  await sql.run(removeItems, { turn });
   await addItems(sql, tenant, turn, items);
 }
 

@@ -142,7 +142,6 @@ create table idempotency (
   conversation text,
   input text,
   answer text,
-  run text,
   result text,
   gone integer not null,
   created_at integer not null,
