@@ -1,7 +1,25 @@
 /** The scenarios by name. */
 
 import type { Scenario } from './scenario.ts';
+import { equal, order, races } from './scenarios/conversations.ts';
+import { crash } from './scenarios/crash.ts';
+import { cuts, gone } from './scenarios/cuts.ts';
+import { fsync } from './scenarios/fsync.ts';
+import { fuzz } from './scenarios/fuzz.ts';
+import { growth } from './scenarios/growth.ts';
 import { kills } from './scenarios/kills.ts';
 import { points } from './scenarios/points.ts';
 
-export const scenarios: Record<string, Scenario> = { kills, points };
+export const scenarios: Record<string, Scenario> = {
+  kills,
+  points,
+  fsync,
+  cuts,
+  gone,
+  races,
+  order,
+  equal,
+  crash,
+  growth,
+  fuzz,
+};

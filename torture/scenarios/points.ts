@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { answerText } from '../../bench/tokens.ts';
 import { countRows, inspect, runsEnd } from '../inspect.ts';
+import { unstamped } from '../reader.ts';
 import { exactly, type Result, type Scenario, type Sizes, told } from '../scenario.ts';
 import { type Answer, createCaller, expect, makeChat, openStage, preload, readEntries } from '../stage.ts';
 
@@ -49,8 +50,6 @@ const POINTS: Point[] = [
 const TOKENS = 40;
 /** Slow enough for several flushes. */
 const PROMPT = `Say something: bench tokens=${TOKENS} rate=200`;
-/** Paced tokens carry the time they were written. */
-const TOKEN = /[\s\S]{9}/g;
 
 export const points: Scenario = {
   title: 'kills at named points of the way of a message',
@@ -148,16 +147,11 @@ async function probe(
   if (calls > 1) faults.push(`the model was asked ${calls} times`);
   if (command !== 'entry' && !stored && ended('completed') !== 1) faults.push('sent again it was not answered');
   for (const { role, message } of (await readEntries(caller, chat)) ?? []) {
-    if (role === 'Assistant' && !isPrefix(message)) faults.push(`the answer is not the model's: ${message}`);
+    if (role === 'Assistant' && !answerText(TOKENS).startsWith(unstamped(message)))
+      faults.push(`the answer is not the model's: ${message}`);
   }
   faults.push(...inspect(server.data));
   await expect(200, caller.call('DELETE', `/chats/delete/${chat}`));
   await caller.close();
   return faults;
-}
-
-/** Whether it is the beginning of the model's text, without the times. */
-function isPrefix(text: string): boolean {
-  const tokens = (text.match(TOKEN) ?? []).map((token) => token.slice(0, 4)).join('');
-  return answerText(TOKENS).startsWith(tokens);
 }
