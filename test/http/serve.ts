@@ -288,6 +288,11 @@ export async function until(holds: () => boolean, what: string): Promise<void> {
   }
 }
 
+/** Lets the event loop turn so often that whatever loopback holds has arrived. */
+export async function settled(): Promise<void> {
+  for (let turn = 0; turn < 100; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
+
 function jsonOf(text: string): unknown {
   try {
     return JSON.parse(text);
