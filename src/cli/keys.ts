@@ -1,8 +1,7 @@
 /** `keys create|list|revoke`: works on the data folder itself, so it needs no server, and works beside a running one. */
 
-import { setTimeout } from 'node:timers/promises';
 import type { ApiKey, Rates, Scope } from '#core/principal.ts';
-import { isLive, KEY_CACHE_MS } from '#service/authenticate.ts';
+import { isLive } from '#service/authenticate.ts';
 import { ALL_SCOPES, OWNER } from '#service/keys.ts';
 import { CommandError, type Invocation, UsageError } from './command.ts';
 import { withCore } from './core.ts';
@@ -60,8 +59,6 @@ export async function revoke(invocation: Invocation): Promise<number> {
     const found = keys.filter((key) => key.id === id);
     if (found.length === 0) throw new CommandError(`There is no key with the id ${id}. See: ./parlance keys list`);
     const key = await core.keys.revoke(OWNER, id);
-    // A running server may have looked at it just before.
-    await setTimeout(KEY_CACHE_MS);
     say(`The key ${key.id} of "${key.user}" is revoked; what it has open closes within 5 seconds.`);
     return 0;
   });

@@ -32,12 +32,6 @@ export interface TerminalEvent {
   items?: Item[];
 }
 
-/** Events `first`, `first + 1`, … of one run. */
-export interface EventBatch {
-  first: number;
-  events: RunEvent[];
-}
-
 /**
  * Events as one JSON text, small where it matters: a string is a `text-delta` of the item named by the last number
  * before it. `[0,"Hel","lo",{"type":"item-completed","item":0}]`

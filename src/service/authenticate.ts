@@ -23,11 +23,8 @@ export interface Presented {
 export const KEY_PREFIX = 'plk_';
 const MAX_USER = 255;
 
-/**
- * How long a key that was found is taken for unchanged, in milliseconds. A revocation by this process counts at once; by
- * another one after this time, which the command line waits for.
- */
-export const KEY_CACHE_MS = 1000;
+/** How long a key that was found is taken for unchanged, in milliseconds. Whoever revokes one waits for it. */
+export const KEY_CACHE_MS = 100;
 const MAX_CACHED = 10_000;
 
 /** Keys found a moment ago, so that not every request of a busy client asks the database. */

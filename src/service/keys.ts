@@ -12,7 +12,7 @@ import {
 } from '#core/principal.ts';
 import type { Clock, Ids } from '#ports/clock.ts';
 import type { Store } from '#ports/store.ts';
-import { isLive, KEY_PREFIX, type KeyCache } from './authenticate.ts';
+import { isLive, KEY_CACHE_MS, KEY_PREFIX, type KeyCache } from './authenticate.ts';
 
 export interface NewKey {
   user: string;
@@ -46,7 +46,7 @@ export const OWNER: Principal = {
   findsKeyless: false,
 };
 
-/** @param parts.cache forgets what is revoked here */
+/** @param parts.cache the server's own; a command beside the server has none */
 export function createKeys(parts: { store: Store; clock: Clock; ids: Ids; cache?: KeyCache }) {
   const { store, clock, ids, cache } = parts;
   return { create, list, revoke, isLive: isLiveKey, ensureOwnerKey, listUsers, createUser };
@@ -61,12 +61,14 @@ export function createKeys(parts: { store: Store; clock: Clock; ids: Ids; cache?
     return store.listKeys(principal.tenant);
   }
 
-  /** Revoking twice is the same as once. Open streams of the key close within 5 s. */
+  /** Once it resolves nobody takes the key any more; its open streams close within 5 s. Twice is the same as once. */
   async function revoke(principal: Principal, id: string): Promise<ApiKey> {
     requireAdmin(principal);
     const key = await store.revokeKey({ tenant: principal.tenant, id, now: clock.now() });
     if (key === null) throw notFound('Key');
-    cache?.forget();
+    if (cache !== undefined) cache.forget();
+    // A server beside us may have looked at it just before.
+    else await new Promise<void>((resolve) => clock.after(KEY_CACHE_MS, resolve));
     return key;
   }
 
