@@ -40,7 +40,15 @@ export interface HttpParts {
   clock: { monotonic(): number; after(ms: number, task: () => void): () => void };
   log: Log;
   version: string;
+  /** Other time limits than the usual ones. */
+  limits?: TimeLimits;
 }
+
+/** Milliseconds: for the head of a request, for all of it, until the next one; and how often that is looked at. */
+type TimeLimits = Pick<
+  ServerOptions,
+  'headersTimeout' | 'requestTimeout' | 'keepAliveTimeout' | 'connectionsCheckingInterval'
+>;
 
 export interface HttpServer {
   /** Starts listening; the addresses, as `http://…` without a path. Rejects with the system's error (`EADDRINUSE`). */
@@ -56,9 +64,8 @@ export interface HttpServer {
 
 const MAX_HEAD = 16 * 1024;
 const MAX_CONNECTIONS = 20_000;
-/** Milliseconds, but for the size. A stream may take as long as it wants once its request is complete. */
-const LIMITS: ServerOptions = {
-  maxHeaderSize: MAX_HEAD,
+/** A stream may take as long as it wants once its request is complete. */
+const LIMITS: TimeLimits = {
   headersTimeout: 10_000,
   requestTimeout: 30_000,
   keepAliveTimeout: 20_000,
@@ -83,7 +90,7 @@ export async function createServer(parts: HttpParts): Promise<HttpServer> {
   const serve = createServe({ gate, keeper, connections, digest, log, monotonic });
 
   const app = Fastify({
-    serverFactory: (handler) => createHttpServer(HTTP_OPTIONS, handler),
+    serverFactory: (handler) => createHttpServer({ ...HTTP_OPTIONS, ...LIMITS, ...parts.limits }, handler),
     genReqId: (req) => requestId(req.headers['x-request-id']),
     trustProxy: options.trustedProxies.length > 0 ? [...options.trustedProxies] : false,
     exposeHeadRoutes: false,
@@ -121,16 +128,21 @@ export async function createServer(parts: HttpParts): Promise<HttpServer> {
 
   async function listen(): Promise<string[]> {
     const [first = '127.0.0.1', ...others] = options.listen;
-    await app.listen({ host: first, port: options.port });
-    const { port } = server.address() as AddressInfo;
-    const urls = [urlOf(first, port)];
-    for (const host of others) {
-      const side = await listenBeside(server, host, port);
-      if (side === null) continue;
-      sides.push(side);
-      urls.push(urlOf(host, port));
+    try {
+      await app.listen({ host: first, port: options.port });
+      const { port } = server.address() as AddressInfo;
+      const urls = [urlOf(first, port)];
+      for (const host of others) {
+        const side = await listenBeside(server, host, port);
+        if (side === null) continue;
+        sides.push(side);
+        urls.push(urlOf(host, port));
+      }
+      return urls;
+    } catch (error) {
+      await close(0);
+      throw error;
     }
-    return urls;
   }
 
   function stop(): void {
@@ -155,7 +167,7 @@ export async function createServer(parts: HttpParts): Promise<HttpServer> {
 }
 
 const HTTP_OPTIONS: ServerOptions = {
-  ...LIMITS,
+  maxHeaderSize: MAX_HEAD,
   // Checked by `enter`, so that the answer has the dialect's shape.
   requireHostHeader: false,
   shouldUpgradeCallback: asksForSocket,

@@ -11,7 +11,7 @@ import { after } from 'node:test';
 import { ServiceError } from '../../src/core/errors.ts';
 import type { ApiKey, Principal, Scope } from '../../src/core/principal.ts';
 import type { Dialect, Route, WireError } from '../../src/http/route.ts';
-import { createServer, type HttpOptions, type HttpServer } from '../../src/http/server.ts';
+import { createServer, type HttpOptions, type HttpParts, type HttpServer } from '../../src/http/server.ts';
 import { createAuthenticate } from '../../src/service/authenticate.ts';
 
 /** What a test can see and set besides HTTP. */
@@ -33,10 +33,11 @@ export interface Served {
 
 export interface ServeOptions extends Partial<HttpOptions> {
   dialects: Dialect[];
+  limits?: HttpParts['limits'];
 }
 
 /** Starts a server that the test file's end closes. */
-export async function serve({ dialects, ...given }: ServeOptions): Promise<Served> {
+export async function serve({ dialects, limits, ...given }: ServeOptions): Promise<Served> {
   const clock = createTestClock();
   const admitted: Served['admitted'] = [];
   const quota = { left: Number.POSITIVE_INFINITY };
@@ -75,9 +76,14 @@ export async function serve({ dialects, ...given }: ServeOptions): Promise<Serve
     clock,
     log: { warn: log('warn'), error: log('error') },
     version: '1.2.3',
+    ...(limits === undefined ? {} : { limits }),
   });
   const urls = await server.listen();
-  after(() => server.close(0));
+  after(async () => {
+    const closed = server.close(0);
+    clock.move(0);
+    await closed;
+  });
   const origin = urls[0] as string;
   return {
     port: Number(new URL(origin).port),
