@@ -9,6 +9,8 @@ import { fuzz } from './scenarios/fuzz.ts';
 import { growth } from './scenarios/growth.ts';
 import { kills } from './scenarios/kills.ts';
 import { points } from './scenarios/points.ts';
+import { readers } from './scenarios/readers.ts';
+import { flood, sockets } from './scenarios/sockets.ts';
 
 export const scenarios: Record<string, Scenario> = {
   kills,
@@ -22,4 +24,7 @@ export const scenarios: Record<string, Scenario> = {
   crash,
   growth,
   fuzz,
+  readers,
+  sockets,
+  flood,
 };

@@ -1,6 +1,8 @@
 /** What every scenario stands on: a real server that can be killed, a fake model server, and callers. */
 
+import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import { Pool } from 'undici';
 import { type Running, startServer as startProcess, stop } from '../bench/processes.ts';
 import { startServer, type TestServer } from '../test/support/server.ts';
@@ -114,6 +116,11 @@ export async function readEntries(caller: Caller, chat: string): Promise<Entry[]
     path = /<([^>]+)>; *rel="?next/.exec(String(headers.link ?? ''))?.[1];
   }
   return entries;
+}
+
+/** The id of a server's process. */
+export function processOf({ data }: TestServer): number {
+  return Number(readFileSync(join(data, 'pid'), 'utf8'));
 }
 
 /** A random whole number from `least` to `most`. */

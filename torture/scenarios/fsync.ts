@@ -8,7 +8,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { atLeast, exactly, type Result, type Scenario, type Sizes } from '../scenario.ts';
-import { createCaller, expect, makeChat, openStage, preload, readEntries } from '../stage.ts';
+import { createCaller, expect, makeChat, openStage, preload, processOf, readEntries } from '../stage.ts';
 import { type Op, openDisk, trace, whyNoTrace } from '../trace.ts';
 
 const WRITERS = 8;
@@ -55,7 +55,7 @@ export async function losePower(rounds: number, env: Record<string, string> = {}
     const asked = await Promise.all(Array.from({ length: STREAMS }, () => makeChat(caller, ANSWER)));
     await settled(server.data);
     const disk = openDisk(server.data);
-    const tracing = await trace(Number(readFileSync(join(server.data, 'pid'), 'utf8')), output);
+    const tracing = await trace(processOf(server), output);
     await Promise.all(
       chats.map(async (chat_id) => {
         for (let i = 0; i < rounds; i++) {

@@ -105,7 +105,7 @@ export const kills: Scenario = {
       const shared: Chat = { id: JSON.parse(made.text).id, written: [], asked: false, deleted: false };
       const writing = Promise.all(Array.from({ length: writers }, (_, writer) => write(writer, shared)));
       for (let kill = 0; kill < count; kill++) {
-        await wait(between(20, 450));
+        await wait(between(20, 500));
         up = Promise.withResolvers();
         await server.kill();
         const began = performance.now();
