@@ -68,6 +68,14 @@ const commands: Command[] = [
     run: async (invocation) => (await import('./cli/users.ts')).list(invocation),
   },
   {
+    name: 'users invite',
+    summary: 'make a link that gives a person a key of their own, once, within 7 days',
+    args: 'NAME',
+    options: { json: JSON_FLAG, data: DATA },
+    notes: ['The link begins with PARLANCE_PUBLIC_URL, or with this machine.'],
+    run: async (invocation) => (await import('./cli/users.ts')).invite(invocation),
+  },
+  {
     name: 'chat',
     summary: 'talk to a running server; with a message, or piped, it answers once',
     args: '[MESSAGE…]',

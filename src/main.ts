@@ -118,6 +118,10 @@ export async function serve(config: Config): Promise<Running> {
     gate: { authenticate: services.authenticate, admit: services.admit.admit },
     isLive: keys.isLive,
     health: async () => (closing === null ? store.health(false) : { ok: false, problems: ['Shutting down.'] }),
+    redeem: async (token) => {
+      const { key, secret } = await keys.redeem(token);
+      return { user: key.user, secret };
+    },
     metrics: { openRuns: liveRuns.count, endedRuns: liveRuns.endedCounts, writerQueue: store.queued },
     digest: ids.digest,
     clock,

@@ -1,9 +1,10 @@
-/** `users list`. */
+/** `users list|invite`. */
 
 import { OWNER } from '#service/keys.ts';
 import type { Invocation } from './command.ts';
 import { withCore } from './core.ts';
-import { print, table, when } from './terminal.ts';
+import { checkName } from './keys.ts';
+import { print, say, table, when } from './terminal.ts';
 
 export async function list(invocation: Invocation): Promise<number> {
   return withCore(invocation, async (core) => {
@@ -19,6 +20,23 @@ export async function list(invocation: Invocation): Promise<number> {
     }
     const rows = users.map(({ id, keyless, createdAt }) => [id, madeBy(id, keyless), when(createdAt)]);
     print(table(['USER', 'MADE BY', 'CREATED'], rows));
+    return 0;
+  });
+}
+
+/** Prints the link alone on stdout. */
+export async function invite(invocation: Invocation): Promise<number> {
+  const user = checkName('NAME', invocation.args[0] ?? '');
+  const { access, listen } = await invocation.config();
+  return withCore(invocation, async (core) => {
+    const { token, expiresAt } = await core.keys.invite(OWNER, user);
+    const url = `${access.publicUrl ?? `http://localhost:${listen.port}`}/invite/${token}`;
+    if (invocation.flag('json')) {
+      print(JSON.stringify({ url, user, expires_at: new Date(expiresAt).toISOString() }));
+      return 0;
+    }
+    say(`Whoever opens this first, before ${when(expiresAt)}, gets a key of "${user}":`);
+    print(url);
     return 0;
   });
 }

@@ -56,3 +56,11 @@ export interface User {
   keyless: boolean;
   createdAt: number;
 }
+
+/** A link that gives its user a key, once. */
+export interface Invite {
+  tenant: string;
+  user: string;
+  createdAt: number;
+  expiresAt: number;
+}

@@ -8,6 +8,7 @@ import { type AccessOptions, accessRules } from './access.ts';
 import { createConnections } from './connections.ts';
 import type { Log } from './exchange.ts';
 import { createGate, type Gatekeeper } from './gate.ts';
+import type { Redeem } from './invite.ts';
 import { createMetrics, type MetricSources } from './metrics.ts';
 import { createOpenApi } from './openapi.ts';
 import { answerParserError } from './parser-errors.ts';
@@ -34,6 +35,7 @@ export interface HttpParts {
   /** Whether an open stream of a key may go on. */
   isLive(tenant: string, keyId: string): Promise<boolean>;
   health(): Promise<Health>;
+  redeem: Redeem;
   metrics: MetricSources;
   /** SHA-256 as lower-case hex. */
   digest(text: string): string;
@@ -81,7 +83,7 @@ export async function createServer(parts: HttpParts): Promise<HttpServer> {
   const connections = createConnections({ isLive: parts.isLive, after: clock.after });
   const metrics = createMetrics({ sources: parts.metrics, connections: connections.count, monotonic: clock.monotonic });
   const openapi = createOpenApi(() => dialects, { version: parts.version, publicUrl: options.publicUrl });
-  const system = systemDialect({ health: parts.health, metrics: metrics.text, openapi });
+  const system = systemDialect({ health: parts.health, metrics: metrics.text, openapi, redeem: parts.redeem });
   const dialects = [...parts.dialects, system];
   const requestId = requestIds();
   const { gate: keeper, digest } = parts;

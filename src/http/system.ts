@@ -2,6 +2,7 @@
 
 import { readFile } from 'node:fs/promises';
 import { errorStatus, type ServiceError } from '#core/errors.ts';
+import { inviteRoutes, type Redeem } from './invite.ts';
 import { type Dialect, type Reply, type Route, route, type TextReply, type WireError } from './route.ts';
 
 /** Whether the server can do its work. */
@@ -17,6 +18,7 @@ export interface SystemParts {
   metrics(): Promise<{ text: string; contentType: string }>;
   /** The OpenAPI document as JSON text. */
   openapi(): string;
+  redeem: Redeem;
 }
 
 const PAGE_HEADERS = {
@@ -50,7 +52,7 @@ export function systemDialect(parts: SystemParts): Dialect {
     access: 'local',
     namesUser: false,
     error: plainError,
-    routes: [...healthRoutes(parts), ...documentRoutes(parts)],
+    routes: [...healthRoutes(parts), ...documentRoutes(parts), ...inviteRoutes(parts.redeem)],
   };
 }
 

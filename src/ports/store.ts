@@ -15,7 +15,7 @@ import type { RunEvent, TerminalEvent } from '#core/event.ts';
 import type { ConversationRef } from '#core/ids.ts';
 import type { Once } from '#core/once.ts';
 import type { Cursor } from '#core/page.ts';
-import type { ApiKey, Owner, User } from '#core/principal.ts';
+import type { ApiKey, Invite, Owner, User } from '#core/principal.ts';
 import type { Attempt, Run, RunRequest } from '#core/run.ts';
 import type { Item, Role, Turn } from '#core/turn.ts';
 
@@ -164,6 +164,15 @@ export interface Store {
   revokeKey(unit: { tenant: string; id: string; now: number }): Promise<ApiKey | null>;
   listUsers(tenant: string): Promise<User[]>;
   createUser(unit: { user: User }): Promise<User>;
+
+  createInvite(unit: { invite: Invite; digest: string }): Promise<void>;
+  /** Makes the key for the invite's user, once: null if there is no such invite, or it is used or has expired. */
+  redeemInvite(unit: {
+    digest: string;
+    key: Omit<ApiKey, 'tenant' | 'user'>;
+    keyDigest: string;
+    now: number;
+  }): Promise<ApiKey | null>;
 
   // Conversations
   /** An `externalId` the user already has gives that conversation instead (`replayed`). */

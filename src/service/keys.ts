@@ -32,6 +32,8 @@ export interface IssuedKey {
 
 export const ALL_SCOPES: readonly Scope[] = ['read', 'write', 'admin'];
 const SECRET_BYTES = 32;
+const INVITE_BYTES = 24;
+const INVITE_MS = 7 * 24 * 60 * 60 * 1000;
 /** What a secret given by hand (`PARLANCE_OWNER_KEY`) must have after its prefix. */
 const MIN_SECRET = 32;
 
@@ -49,7 +51,7 @@ export const OWNER: Principal = {
 /** @param parts.cache the server's own; a command beside the server has none */
 export function createKeys(parts: { store: Store; clock: Clock; ids: Ids; cache?: KeyCache }) {
   const { store, clock, ids, cache } = parts;
-  return { create, list, revoke, isLive: isLiveKey, ensureOwnerKey, listUsers, createUser };
+  return { create, list, revoke, isLive: isLiveKey, ensureOwnerKey, listUsers, invite, redeem };
 
   async function create(principal: Principal, wanted: NewKey): Promise<IssuedKey> {
     requireAdmin(principal);
@@ -101,29 +103,42 @@ export function createKeys(parts: { store: Store; clock: Clock; ids: Ids; cache?
     return store.listUsers(principal.tenant);
   }
 
-  async function createUser(principal: Principal, id: string): Promise<User> {
+  /** A link's secret part: whoever opens it first, within 7 days, gets a key of that user's. */
+  async function invite(principal: Principal, user: string): Promise<{ token: string; expiresAt: number }> {
     requireAdmin(principal);
-    return store.createUser({ user: { tenant: principal.tenant, id, keyless: false, createdAt: clock.now() } });
+    const token = ids.secret(INVITE_BYTES);
+    const createdAt = clock.now();
+    const expiresAt = createdAt + INVITE_MS;
+    const { tenant } = principal;
+    await store.createInvite({ invite: { tenant, user, createdAt, expiresAt }, digest: ids.digest(token) });
+    return { token, expiresAt };
   }
 
-  async function issue(tenant: string, wanted: NewKey, secret: string): Promise<IssuedKey> {
+  /** Trades an invite for its user's own key. Throws `not_found` for one that is unknown, used or expired. */
+  async function redeem(token: string): Promise<IssuedKey> {
+    const secret = KEY_PREFIX + ids.secret(SECRET_BYTES);
+    const { key, digest } = newKey(
+      { kind: 'user', name: 'invite', scopes: ['read', 'write'], rates: null, expiresAt: null },
+      secret,
+    );
+    const unit = { digest: ids.digest(token), key, keyDigest: digest, now: key.createdAt };
+    const made = await store.redeemInvite(unit);
+    if (made === null) throw notFound('Invite');
+    return { key: made, secret };
+  }
+
+  async function issue(tenant: string, { user, ...wanted }: NewKey, secret: string): Promise<IssuedKey> {
     const now = clock.now();
     if (wanted.scopes.length === 0) throw invalid('A key needs at least one scope: read, write or admin.', 'scopes');
     if (wanted.expiresAt !== null && wanted.expiresAt <= now) throw invalid('The expiry is in the past.', 'expires_at');
-    const key: ApiKey = {
-      id: ids.uuid(),
-      tenant,
-      user: wanted.user,
-      kind: wanted.kind,
-      name: wanted.name,
-      hint: secret.slice(-4),
-      scopes: wanted.scopes,
-      rates: wanted.rates,
-      createdAt: now,
-      expiresAt: wanted.expiresAt,
-      revokedAt: null,
-    };
-    return { key: await store.createKey({ key, digest: ids.digest(secret), now }), secret };
+    const { key, digest } = newKey(wanted, secret);
+    return { key: await store.createKey({ key: { ...key, tenant, user }, digest, now }), secret };
+  }
+
+  function newKey(wanted: Omit<NewKey, 'user'>, secret: string) {
+    const { kind, name, scopes, rates, expiresAt } = wanted;
+    const facts = { id: ids.uuid(), hint: secret.slice(-4), createdAt: clock.now(), revokedAt: null };
+    return { key: { ...facts, kind, name, scopes, rates, expiresAt }, digest: ids.digest(secret) };
   }
 }
 

@@ -136,6 +136,8 @@ const KNOWN: Record<string, Facts> = {
   'GET /readyz': {},
   'GET /metrics': {},
   'GET /openapi.json': {},
+  'GET /invite/:token': { plain: ['token'] },
+  'POST /invite/:token': { plain: ['token'] },
   'GET /docs': {},
   'GET /docs/docs.css': {},
   'GET /docs/docs.js': {},
@@ -146,7 +148,7 @@ export function allDialects(): Dialect[] {
   const nothing = async () => {
     throw new Error('The walker calls no handler.');
   };
-  const system = systemDialect({ health: nothing, metrics: nothing, openapi: () => '' });
+  const system = systemDialect({ health: nothing, metrics: nothing, openapi: () => '', redeem: nothing });
   return [...dialectsOf({} as Services), system];
 }
 

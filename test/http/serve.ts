@@ -71,6 +71,7 @@ export async function serve({ dialects, limits, ...given }: ServeOptions): Promi
     },
     isLive: async (_tenant, keyId) => !revoked.has(keyId),
     health: async () => health,
+    redeem: async () => ({ user: 'invited', secret: 'plk_secret' }),
     metrics: { openRuns: () => 3, endedRuns: () => ({ completed: 5 }), writerQueue: () => 2 },
     digest: sha256,
     clock,

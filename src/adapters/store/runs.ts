@@ -248,7 +248,7 @@ export async function startNextRun(
   return toRun({ ...run, status: 'started', started_at: now });
 }
 
-export function toRun(row: Omit<Row<'runs'>, 'sequence'>): Run {
+function toRun(row: Omit<Row<'runs'>, 'sequence'>): Run {
   return {
     id: row.id,
     tenant: row.tenant,

@@ -62,6 +62,18 @@ const removeChanges = (p: { before: number; limit: number }) =>
     .where('created_at', '<=', p.before)
     .where('row', 'in', (eb) => eb.selectFrom('changes').select('row').orderBy('row').limit(atMost(p.limit)));
 
+const removeInvites = (p: { now: number; limit: number }) =>
+  db
+    .deleteFrom('invites')
+    .where('digest', 'in', (eb) =>
+      eb
+        .selectFrom('invites')
+        .select('digest')
+        .where('expires_at', '<=', p.now)
+        .orderBy('expires_at')
+        .limit(atMost(p.limit)),
+    );
+
 const selectUnlisted = (p: { before: number; limit: number }) =>
   conversations()
     .where('c.listed', '=', (eb) => eb.lit(0))
@@ -75,6 +87,7 @@ export async function sweep(sql: Sql, { now }: { now: number }): Promise<boolean
     await sql.run(removeLoglessEvents, { limit: STEP }),
     await sql.run(removeOutcomes, { before: now - KEEP_OUTCOMES_MS, limit: STEP }),
     await sql.run(removeChanges, { before: now - KEEP_CHANGES_MS, limit: STEP }),
+    await sql.run(removeInvites, { now, limit: STEP }),
   ];
   const unlisted = await sql.all(selectUnlisted, { before: now - KEEP_UNLISTED_MS, limit: CONVERSATIONS_STEP });
   for (const row of unlisted) await eraseConversation(sql, row, now);

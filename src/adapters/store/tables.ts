@@ -186,10 +186,20 @@ interface ChangesTable {
   created_at: number;
 }
 
+/** An invite is there until it is used or has expired. */
+interface InvitesTable {
+  digest: string;
+  tenant: string;
+  user: string;
+  created_at: number;
+  expires_at: number;
+}
+
 export interface Tables {
   tenants: TenantsTable;
   users: UsersTable;
   api_keys: ApiKeysTable;
+  invites: InvitesTable;
   conversations: ConversationsTable;
   turns: TurnsTable;
   items: ItemsTable;

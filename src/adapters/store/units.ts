@@ -9,6 +9,7 @@ import {
   nameConversation,
   updateConversation,
 } from './conversations.ts';
+import { createInvite, redeemInvite } from './invites.ts';
 import { appendEvents, readEvents } from './logs.ts';
 import { acceptMessage, answerTurn } from './messages.ts';
 import { findRun, findRunOfTurn, finishRun, openRuns, recordRun, startNextRun, startTitleRun } from './runs.ts';
@@ -22,13 +23,15 @@ export const units = {
   answerTurn,
   appendEvents,
   createConversation,
+  createInvite,
   createKey,
   createUser,
   deleteConversation,
   deleteConversations,
   finishRun,
-  recordRun,
   nameConversation,
+  recordRun,
+  redeemInvite,
   revokeKey,
   startNextRun,
   startTitleRun,

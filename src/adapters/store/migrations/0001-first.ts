@@ -36,6 +36,15 @@ create table api_keys (
 ) without rowid;
 create index api_keys_of_tenant on api_keys (tenant, created_at);
 
+create table invites (
+  digest text primary key,
+  tenant text not null,
+  user text not null,
+  created_at integer not null,
+  expires_at integer not null
+) without rowid;
+create index invites_by_expiry on invites (expires_at);
+
 create table conversations (
   id text primary key,
   tenant text not null,
