@@ -17,6 +17,8 @@ import { packEvents } from '../../../src/core/event.ts';
 import type { Store } from '../../../src/ports/store.ts';
 import { at, DAY, ending, newTurn, person, text } from './fixtures.ts';
 
+/** Of util-linux: sets how large a file a process may write. */
+const prlimit = 'prlimit';
 const child = fileURLToPath(new URL('./sqlite-child.ts', import.meta.url));
 const folders: string[] = [];
 const processes: ChildProcessByStdio<null, Readable, null>[] = [];
@@ -168,7 +170,7 @@ describe('A full disk', { skip: hasPrlimit() ? false : 'needs prlimit' }, () => 
     const folder = newFolder();
     const writer = start(folder, 'write');
     const limit = (size: string) =>
-      execFileSync('prlimit', ['--pid', `${writer.process.pid}`, `--fsize=${size}:unlimited`]);
+      execFileSync(prlimit, ['--pid', `${writer.process.pid}`, `--fsize=${size}:unlimited`]);
     const acknowledged: string[] = [];
     let refused = 0;
     let healed = 0;
@@ -191,7 +193,7 @@ describe('A full disk', { skip: hasPrlimit() ? false : 'needs prlimit' }, () => 
 
 function hasPrlimit(): boolean {
   try {
-    execFileSync('prlimit', ['--version']);
+    execFileSync(prlimit, ['--version']);
     return true;
   } catch {
     return false;
