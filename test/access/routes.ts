@@ -126,7 +126,7 @@ const KNOWN: Record<string, Facts> = {
   // A conversation of somebody else's in `X-Conversation-ID` makes one of one's own: tested with that dialect.
   'POST /v1/chat/completions': {
     body: { messages: [{ role: 'user', content: 'Hi' }] },
-    plain: ['model', 'messages', 'stream', 'stream_options', 'store', 'tools', 'n'],
+    plain: ['model', 'messages', 'stream', 'stream_options', 'include_usage', 'store', 'tools', 'n'],
     asks: true,
   },
   'GET /v1/models': {},

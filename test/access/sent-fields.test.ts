@@ -65,6 +65,8 @@ function overfilled(known: KnownRoute, body: string): string {
   const fields = { ...SENT, ...JSON.parse(body) };
   // The one place where a client may say when something was changed.
   if (known.name === 'PUT /chats/update/:id') delete fields.updated_at;
+  // There the model is a field of its own.
+  if (known.name === 'POST /v1/chat/completions') delete fields.model;
   return `{${PROTOTYPES},${JSON.stringify(fields).slice(1)}`;
 }
 

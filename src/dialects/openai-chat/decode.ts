@@ -5,9 +5,20 @@ import type { Item, Part } from '#core/turn.ts';
 import type { Completion } from '#service/completions.ts';
 import type { WireMessage, WireRequest } from './schema.ts';
 
+/** What reaches the model as given: OpenAI's own parameters, and those that vLLM, llama.cpp, Ollama and OpenRouter add. */
+const PARAMETERS = new Set(
+  `temperature top_p max_tokens max_completion_tokens stop seed presence_penalty frequency_penalty logit_bias logprobs
+   top_logprobs response_format tool_choice parallel_tool_calls reasoning_effort verbosity prediction service_tier
+   prompt_cache_key top_k min_p top_a typical_p min_tokens stop_token_ids repetition_penalty repeat_penalty length_penalty
+   mirostat mirostat_tau mirostat_eta reasoning thinking chat_template_kwargs guided_json guided_regex guided_choice
+   guided_grammar structured_outputs grammar json_schema ignore_eos skip_special_tokens keep_alive provider transforms`.split(
+    /\s+/,
+  ),
+);
+
 /** The system messages at the start are the instructions; all others keep their place. */
 export function toCompletion(request: WireRequest): Completion {
-  const { model, messages, stream, stream_options, store, tools, n, metadata, user, ...parameters } = request;
+  const { model, messages, tools } = request;
   const first = messages.findIndex(({ role }) => role !== 'system' && role !== 'developer');
   const leading = first === -1 ? messages : messages.slice(0, first);
   const rest = first === -1 ? [] : messages.slice(first);
@@ -22,7 +33,7 @@ export function toCompletion(request: WireRequest): Completion {
         parameters: schema ?? { type: 'object', properties: {} },
       }),
     ),
-    parameters,
+    parameters: Object.fromEntries(Object.entries(request).filter(([name]) => PARAMETERS.has(name))),
   };
 }
 

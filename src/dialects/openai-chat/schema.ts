@@ -45,7 +45,7 @@ const tool = z.object({
   }),
 });
 
-/** What is not named here is a sampling parameter. */
+/** What is not named here may be a sampling parameter. */
 export const request = z.looseObject({
   model: z.string().min(1).nullish(),
   messages: z.array(message).min(1).max(10_000),
