@@ -9,6 +9,9 @@ type Json = Record<string, unknown>;
 /** An error every route of its kind can answer with; its body is made by the dialect itself. */
 interface CommonError {
   code: ErrorCode;
+  /** For whoever reads the document. */
+  description: string;
+  /** For whoever gets the error. */
   message: string;
   applies(dialect: Dialect, route: Route): boolean;
 }
@@ -20,18 +23,44 @@ const isGuarded = (_: Dialect, route: Route) => route.method === 'SOCKET' || rou
 const isCounted = (_: Dialect, route: Route) => route.method === 'SOCKET' || route.counts !== 'none';
 
 const COMMON_ERRORS: CommonError[] = [
-  { code: 'invalid_request', message: 'limit: Must be a number.', applies: takesInput },
-  { code: 'unauthorized', message: 'The API key is unknown, revoked or expired.', applies: isGuarded },
-  { code: 'forbidden', message: 'This needs a key with the scope "write".', applies: isGuarded },
-  { code: 'not_found', message: 'Resource not found', applies: (_, route) => route.path.includes(':') },
-  { code: 'body_too_large', message: 'The body is larger than 8388608 bytes.', applies: takesBody },
+  { code: 'invalid_request', description: 'Bad input', message: 'limit: Must be a number.', applies: takesInput },
+  {
+    code: 'unauthorized',
+    description: 'No key where one is needed, or a wrong one',
+    message: 'The API key is unknown, revoked or expired.',
+    applies: isGuarded,
+  },
+  {
+    code: 'forbidden',
+    description: 'A key of too small a scope, or a foreign Host or Origin',
+    message: 'This needs a key with the scope "write".',
+    applies: isGuarded,
+  },
+  {
+    code: 'not_found',
+    description: "Unknown, or somebody else's",
+    message: 'Resource not found',
+    applies: (_, route) => route.path.includes(':'),
+  },
+  {
+    code: 'body_too_large',
+    description: 'Too large a body',
+    message: 'The body is larger than 8388608 bytes (PARLANCE_MAX_BODY).',
+    applies: takesBody,
+  },
   {
     code: 'unsupported_media_type',
+    description: 'A body of another type',
     message: "Send JSON with -H 'Content-Type: application/json'.",
     applies: takesBody,
   },
-  { code: 'rate_limited', message: 'Rate limit of 100 requests per minute reached.', applies: isCounted },
-  { code: 'internal', message: 'Internal server error', applies: () => true },
+  {
+    code: 'rate_limited',
+    description: 'Too many requests',
+    message: 'Rate limit of 100 requests per minute reached.',
+    applies: isCounted,
+  },
+  { code: 'internal', description: 'A fault of the server', message: 'Internal server error', applies: () => true },
 ];
 
 /** Gives the document as JSON text. `dialects` is asked late, since the document describes itself too. */
@@ -170,10 +199,10 @@ function responses(dialect: Dialect, route: Route, schemas: Json): Json {
     };
     all[status] = { description, ...(described ? { content } : {}) };
   }
-  for (const { code, message, applies } of COMMON_ERRORS) {
+  for (const { code, description, message, applies } of COMMON_ERRORS) {
     if (!applies(dialect, route)) continue;
     const { status, body } = dialect.error(new ServiceError(code, message));
-    all[status] ??= { description: message, content: { 'application/json': { example: body } } };
+    all[status] ??= { description, content: { 'application/json': { example: body } } };
   }
   return all;
 }

@@ -86,7 +86,7 @@ export function createServe(parts: {
         users = namedUsers(exchange);
         principal = await gate.identify(exchange, visit, users);
         requireScope(principal, route.scope);
-        if (stopping) throw new ServiceError('overloaded', 'The server is shutting down. Try again in a moment.');
+        if (stopping) throw shuttingDown();
       }
       if (route.method === 'SOCKET') {
         await upgrade(exchange, endpoint, route, principal);
@@ -211,6 +211,12 @@ export function createServe(parts: {
       exchange.write(reply.status, reply.headers, text);
     }
   }
+}
+
+function shuttingDown(): ServiceError {
+  return new ServiceError('overloaded', 'The server is shutting down. Try again in a moment.', {
+    headers: { 'retry-after': '5' },
+  });
 }
 
 /** "401, 403 … are not counted" (DIALECTS.md, Rules for every dialect). */

@@ -8,7 +8,7 @@ import type { Socket } from 'node:net';
 import type { Principal } from '#core/principal.ts';
 import { type Connection, type Connections, TICK_MS } from './connections.ts';
 import type { EventOut, StreamReply, StreamSource } from './route.ts';
-import { answered } from './write.ts';
+import { answered, dropIfStuck } from './write.ts';
 
 /** Bytes that wait for a reader before its source is told to stop: with the kernel's own buffer, all it ever costs. */
 export const MAX_WAITING = 128 * 1024;
@@ -17,7 +17,7 @@ const MAX_PIECE = 64 * 1024;
 /** "Comment heartbeat every 15 s" (DIALECTS.md), when nothing else was written. */
 const HEARTBEAT_TICKS = 15_000 / TICK_MS;
 const HEARTBEAT = ':\n\n';
-/** A reader that takes nothing for so long is dropped. (One of a finished stream is dropped by the server's time limit.) */
+/** A reader that takes nothing for so long is dropped. */
 const STUCK_TICKS = 60_000 / TICK_MS;
 
 export const STREAM_TYPE = 'text/event-stream; charset=utf-8';
@@ -111,6 +111,7 @@ class EventStream implements EventOut, Connection {
     this.#leave();
     this.#res.end();
     socket.uncork();
+    dropIfStuck(socket);
   }
 
   tick(): void {

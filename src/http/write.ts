@@ -15,6 +15,8 @@ const BASE_HEADERS: readonly (readonly [string, string])[] = [
   ['x-content-type-options', 'nosniff'],
 ];
 
+const STUCK_MS = 60_000;
+
 /** What a listed origin's script may read besides the body. */
 const EXPOSED =
   'link, location, ratelimit-limit, ratelimit-remaining, ratelimit-reset, retry-after, x-conversation-id, x-request-id';
@@ -75,6 +77,12 @@ export function writeAnswer(
   res.writeHead(status, headers as unknown as OutgoingHttpHeaders);
   // As many bytes as characters: it is ASCII, which Node writes without looking for what to encode.
   res.end(body, length === body.length ? 'latin1' : 'utf8');
+  dropIfStuck(res.socket);
+}
+
+/** Drops a reader who takes nothing of what is left of an answer for a minute. Ends with the answer. */
+export function dropIfStuck(socket: Socket | null): void {
+  if (socket !== null && socket.writableLength > 0) socket.setTimeout(STUCK_MS);
 }
 
 /** Writes a whole answer on a bare socket, and closes it: for what never became a request. */
