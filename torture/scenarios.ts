@@ -9,6 +9,7 @@ import { fuzz } from './scenarios/fuzz.ts';
 import { growth } from './scenarios/growth.ts';
 import { kills } from './scenarios/kills.ts';
 import { points } from './scenarios/points.ts';
+import { power } from './scenarios/power.ts';
 import { readers } from './scenarios/readers.ts';
 import { flood, sockets } from './scenarios/sockets.ts';
 
@@ -16,6 +17,7 @@ export const scenarios: Record<string, Scenario> = {
   kills,
   points,
   fsync,
+  power,
   cuts,
   gone,
   races,

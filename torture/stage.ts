@@ -1,8 +1,9 @@
 /** What every scenario stands on: a real server that can be killed, a fake model server, and callers. */
 
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import { Pool } from 'undici';
 import { type Running, startServer as startProcess, stop } from '../bench/processes.ts';
 import { startServer, type TestServer } from '../test/support/server.ts';
@@ -121,6 +122,19 @@ export async function readEntries(caller: Caller, chat: string): Promise<Entry[]
 /** The id of a server's process. */
 export function processOf({ data }: TestServer): number {
   return Number(readFileSync(join(data, 'pid'), 'utf8'));
+}
+
+/** Bytes a server has in use, without garbage. It must have been started with `memoryEnv` and the same file. */
+export async function liveBytes(server: TestServer, file: string): Promise<number> {
+  rmSync(file, { force: true });
+  process.kill(processOf(server), 'SIGUSR2');
+  while (!existsSync(file)) await wait(10);
+  return Number(readFileSync(file, 'utf8'));
+}
+
+/** The environment of a server that tells its memory. */
+export function memoryEnv(file: string): Record<string, string> {
+  return { ...preload('memory'), TORTURE_MEMORY_FILE: file };
 }
 
 /** A random whole number from `least` to `most`. */

@@ -2,19 +2,22 @@
 
 import { createServer, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { residentMiB } from '../../bench/processes.ts';
 import { startServer, type TestServer } from '../../test/support/server.ts';
 import { runsEnd } from '../inspect.ts';
 import { eventsText, readInference, wholeEvents } from '../reader.ts';
 import { atMost, exactly, quantile, type Result, type Scenario, type Sizes, told } from '../scenario.ts';
-import { createCaller, expect, makeChat, processOf, tortureEnv } from '../stage.ts';
+import { createCaller, expect, liveBytes, makeChat, memoryEnv, tortureEnv } from '../stage.ts';
 
 const USER = 'reader';
 /** One character a delta; the largest answer there is. */
 const CHARACTERS = 1024 * 1024;
-const PER_TICK = 400;
+const PER_TICK = 200;
 const TICK_MS = 5;
+/** When the kernel's buffers of readers that stop are full. */
+const FULL_AFTER_MS = 10_000;
 const WRITERS = 8;
 const KIB_EACH = 256;
 const SLOWER = 1.2;
@@ -33,11 +36,8 @@ export const readers: Scenario = {
       return {
         figures: [
           exactly('stopped readers', with_.stopped, count),
-          told(
-            'memory at its most without and with them, MiB',
-            `${without.peakMiB.toFixed(0)}, ${with_.peakMiB.toFixed(0)}`,
-          ),
-          atMost('memory each', ((with_.peakMiB - without.peakMiB) * 1024) / count, KIB_EACH, 'KiB'),
+          told('memory in use without and with them, MiB', `${mib(without.bytes)}, ${mib(with_.bytes)}`),
+          atMost('memory each', Math.round((with_.bytes - without.bytes) / 1024 / count), KIB_EACH, 'KiB'),
           told('writes of others meanwhile, p50 in ms', `${without.p50.toFixed(1)}, ${with_.p50.toFixed(1)}`),
           told('p99 in ms', `${without.p99.toFixed(1)}, ${with_.p99.toFixed(1)}`),
           atMost("the others' p99 with them", with_.p99 / without.p99, SLOWER, '×'),
@@ -52,9 +52,12 @@ export const readers: Scenario = {
   },
 };
 
+const mib = (bytes: number) => (bytes / 1024 / 1024).toFixed(0);
+
 interface Measured {
   stopped: number;
-  peakMiB: number;
+  /** In use by the server while they are stopped. */
+  bytes: number;
   p50: number;
   p99: number;
   back: number;
@@ -63,20 +66,19 @@ interface Measured {
 
 /** One long answer with one good reader and `count` that stop, while others write. */
 async function measure(model: string, count: number, evidence: string[]): Promise<Measured> {
-  const env = tortureEnv({ OPENAI_BASE_URL: model, OPENAI_API_KEY: 'torture' });
+  const file = join(tmpdir(), `parlance-memory-${process.pid}`);
+  const env = tortureEnv({ OPENAI_BASE_URL: model, OPENAI_API_KEY: 'torture', ...memoryEnv(file) });
   const server = await startServer({ env });
   const caller = createCaller(server, USER, WRITERS + 4);
   const sockets: Socket[] = [];
   try {
     const chat = await makeChat(caller, 'Drip');
     const other = await makeChat(caller);
-    const pid = processOf(server);
-    let peakMiB = 0;
-    const watch = setInterval(() => {
-      peakMiB = Math.max(peakMiB, residentMiB(pid));
-    }, 100);
     const good = readInference(server, { user: USER, chat });
     for (let i = 0; i < count; i++) sockets.push(await stoppedReader(server, chat));
+    // Until then the kernel takes their share for them, some megabytes each.
+    await wait(FULL_AFTER_MS);
+    const bytes = await liveBytes(server, file);
     const times: number[] = [];
     let writing = true;
     const writers = Array.from({ length: WRITERS }, async () => {
@@ -91,7 +93,6 @@ async function measure(model: string, count: number, evidence: string[]): Promis
     const whole = await good;
     writing = false;
     await Promise.all(writers);
-    clearInterval(watch);
     const open = await runsEnd(server.data, 10_000);
     check(eventsText(wholeEvents(whole.bytes).events), 'The good reader', evidence);
     let back = 0;
@@ -105,7 +106,7 @@ async function measure(model: string, count: number, evidence: string[]): Promis
         else evidence.push(`Who comes back after ${after} gets something else`);
       }
     }
-    return { stopped: sockets.length, peakMiB, p50: quantile(times, 0.5), p99: quantile(times, 0.99), back, open };
+    return { stopped: sockets.length, bytes, p50: quantile(times, 0.5), p99: quantile(times, 0.99), back, open };
   } finally {
     for (const socket of sockets) socket.destroy();
     await caller.close();
