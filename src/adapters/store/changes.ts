@@ -1,36 +1,17 @@
 /** The feed of a user: one numbered line for each thing that happened to a listed conversation. */
 
 import type { ConversationRow } from './conversation-rows.ts';
-import type { Sql } from './sql.ts';
-import { type ChangeType, db, type Row } from './tables.ts';
+import { type Sql, statement } from './sql.ts';
+import type { ChangeType, Row } from './tables.ts';
 
-const countChange = (p: { tenant: string; user: string }) =>
-  db
-    .updateTable('users')
-    .set((eb) => ({ last_change: eb('last_change', '+', eb.lit(1)) }))
-    .where('tenant', '=', p.tenant)
-    .where('id', '=', p.user);
+const countChange = statement<{ tenant: string; user: string }>(`
+  update users set last_change = last_change + 1 where tenant = :tenant and id = :user`);
 
 /** Under the number just counted. */
-const insertChange = (p: Omit<Row<'changes'>, 'row' | 'number'>) =>
-  db
-    .insertInto('changes')
-    .columns(['tenant', 'user', 'number', 'type', 'conversation', 'run', 'created_at'])
-    .expression((eb) =>
-      eb
-        .selectFrom('users as u')
-        .select([
-          'u.tenant',
-          'u.id',
-          'u.last_change',
-          eb.val(p.type).as('type'),
-          eb.val(p.conversation).as('conversation'),
-          eb.val(p.run).as('run'),
-          eb.val(p.created_at).as('created_at'),
-        ])
-        .where('u.tenant', '=', p.tenant)
-        .where('u.id', '=', p.user),
-    );
+const insertChange = statement<Omit<Row<'changes'>, 'row' | 'number'>>(`
+  insert into changes (tenant, "user", number, type, conversation, run, created_at)
+  select tenant, id, last_change, :type, :conversation, :run, :created_at
+  from users where tenant = :tenant and id = :user`);
 
 /** Writes a line about a conversation to the feed of its user, whose row exists; none about an unlisted one. */
 export async function addChange(

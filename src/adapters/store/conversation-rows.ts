@@ -1,12 +1,11 @@
 /** Finding conversations: the one place that says whose they are. */
 
-import { type ExpressionBuilder, sql as raw } from 'kysely';
 import type { Conversation } from '#core/conversation.ts';
 import { notFound } from '#core/errors.ts';
 import type { ConversationRef } from '#core/ids.ts';
 import type { Owner } from '#core/principal.ts';
-import type { Sql } from './sql.ts';
-import { atMost, db, type Flag, type Row, type Tables } from './tables.ts';
+import { type Sql, statement } from './sql.ts';
+import type { Flag, Row } from './tables.ts';
 
 /** What is the owner's: their own things, and with `findsKeyless` those of every keyless user. */
 export interface OwnerValues {
@@ -19,44 +18,31 @@ export function ownerValues({ tenant, user, findsKeyless }: Owner): OwnerValues 
   return { tenant, user, findsKeyless: findsKeyless ? 1 : 0 };
 }
 
-/** Conversations `c` with their users `u`. */
-export const conversations = () =>
-  db
-    .selectFrom('conversations as c')
-    .innerJoin('users as u', (join) => join.onRef('u.tenant', '=', 'c.tenant').onRef('u.id', '=', 'c.user'))
-    .selectAll('c')
-    .select((eb) => eb.case().when('u.active_conversation', '=', eb.ref('c.id')).then(1).else(0).end().as('active'));
-
-/** The condition on `c` and `u` that makes a conversation the owner's. */
-export const isOwned =
-  (p: OwnerValues) => (eb: ExpressionBuilder<{ c: Tables['conversations']; u: Tables['users'] }, 'c' | 'u'>) =>
-    eb.and([
-      eb('c.tenant', '=', p.tenant),
-      eb.or([
-        eb('c.user', '=', p.user),
-        eb.and([eb('u.keyless', '=', eb.lit(1)), eb(raw<number>`${p.findsKeyless}`, '=', eb.lit(1))]),
-      ]),
-    ]);
-
-const selectById = (p: OwnerValues & { id: string }) => conversations().where('c.id', '=', p.id).where(isOwned(p));
-
-const selectByNumber = (p: OwnerValues & { number: number }) =>
-  conversations().where('c.number', '=', p.number).where(isOwned(p));
-
-/** Several keyless users may have given the same id: one's own comes first. */
-const selectByExternalId = (p: OwnerValues & { externalId: string }) =>
-  conversations()
-    .where('c.external_id', '=', p.externalId)
-    .where(isOwned(p))
-    .orderBy((eb) => eb('c.user', '=', p.user), 'desc')
-    .orderBy('c.id')
-    .limit(atMost(1));
-
-/** For what belongs to a conversation known to be the owner's. */
-const selectInner = (p: { id: string }) => conversations().where('c.id', '=', p.id);
-
 /** A conversation's row, and whether it is its user's active one. */
 export type ConversationRow = Row<'conversations'> & { active: number };
+
+/** Conversations `c` with their users `u`. */
+export const CONVERSATIONS = `
+  select c.*, case when u.active_conversation = c.id then 1 else 0 end as active
+  from conversations c join users u on u.tenant = c.tenant and u.id = c."user"`;
+
+/** The condition that makes a row of `table`, whose user is `u`, the owner's. */
+export const isOwned = (table: 'c' | 'r') =>
+  `${table}.tenant = :tenant and (${table}."user" = :user or (u.keyless = 1 and :findsKeyless = 1))`;
+
+const selectById = statement<OwnerValues & { id: string }, ConversationRow>(`
+  ${CONVERSATIONS} where c.id = :id and ${isOwned('c')}`);
+
+const selectByNumber = statement<OwnerValues & { number: number }, ConversationRow>(`
+  ${CONVERSATIONS} where c.number = :number and ${isOwned('c')}`);
+
+/** Several keyless users may have given the same id: one's own comes first. */
+const selectByExternalId = statement<OwnerValues & { externalId: string }, ConversationRow>(`
+  ${CONVERSATIONS} where c.external_id = :externalId and ${isOwned('c')}
+  order by c."user" = :user desc, c.id limit 1`);
+
+/** For what belongs to a conversation known to be the owner's. */
+const selectInner = statement<{ id: string }, ConversationRow>(`${CONVERSATIONS} where c.id = :id`);
 
 export async function findOwned(sql: Sql, owner: Owner, ref: ConversationRef): Promise<ConversationRow | undefined> {
   const values = ownerValues(owner);

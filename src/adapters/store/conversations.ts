@@ -6,8 +6,8 @@ import type { Owner } from '#core/principal.ts';
 import type { ListConversations, NewConversation, Outcome } from '#ports/store.ts';
 import { addChange } from './changes.ts';
 import {
+  CONVERSATIONS,
   type ConversationRow,
-  conversations,
   findInner,
   findOwned,
   requireOwned,
@@ -15,13 +15,13 @@ import {
 } from './conversation-rows.ts';
 import { doOnce, forgetConversation } from './idempotency.ts';
 import { deleteLogs } from './logs.ts';
-import type { Sql } from './sql.ts';
-import { atMost, db, type Flag, type Row } from './tables.ts';
+import { insertInto, type Sql, statement } from './sql.ts';
+import type { Flag } from './tables.ts';
 import { ensureUser } from './users.ts';
 
 type Unit<T> = T & { owner: Owner; now: number; once: { key: string; command: string } | null };
 
-type ListValues = {
+interface ListValues {
   tenant: string;
   user: string;
   archived: Flag;
@@ -29,85 +29,63 @@ type ListValues = {
   id: string;
   limit: number;
   offset: number;
-};
+}
 
-const selectList = (column: 'c.active_at' | 'c.created_at', direction: 'asc' | 'desc') => (p: ListValues) =>
-  conversations()
-    .where('c.tenant', '=', p.tenant)
-    .where('c.user', '=', p.user)
-    .where('c.listed', '=', (eb) => eb.lit(1))
-    .where('c.archived', '=', p.archived)
-    .where((eb) => eb(eb.refTuple(column, 'c.id'), direction === 'asc' ? '>' : '<', eb.tuple(p.at, p.id)))
-    .orderBy(column, direction)
-    .orderBy('c.id', direction)
-    .limit(atMost(p.limit))
-    .offset(p.offset);
+const selectList = (column: 'active_at' | 'created_at', direction: 'asc' | 'desc') =>
+  statement<ListValues, ConversationRow>(`
+    ${CONVERSATIONS}
+    where c.tenant = :tenant and c."user" = :user and c.listed = 1 and c.archived = :archived
+      and (c.${column}, c.id) ${direction === 'asc' ? '>' : '<'} (:at, :id)
+    order by c.${column} ${direction}, c.id ${direction} limit :limit + 0 offset :offset`);
 
 const lists = {
-  activity: { asc: selectList('c.active_at', 'asc'), desc: selectList('c.active_at', 'desc') },
-  created: { asc: selectList('c.created_at', 'asc'), desc: selectList('c.created_at', 'desc') },
+  activity: { asc: selectList('active_at', 'asc'), desc: selectList('active_at', 'desc') },
+  created: { asc: selectList('created_at', 'asc'), desc: selectList('created_at', 'desc') },
 };
 
 /** Before every entry of a list, in its direction. */
 const listStart = { asc: { at: -1, id: '' }, desc: { at: Number.MAX_SAFE_INTEGER, id: '' } };
 
-const insertConversation = (p: Row<'conversations'>) =>
-  db.insertInto('conversations').values({
-    id: p.id,
-    tenant: p.tenant,
-    user: p.user,
-    number: p.number,
-    title: p.title,
-    assistant: p.assistant,
-    listed: p.listed,
-    archived: p.archived,
-    head: p.head,
-    head_depth: p.head_depth,
-    external_id: p.external_id,
-    created_at: p.created_at,
-    updated_at: p.updated_at,
-    active_at: p.active_at,
-    metadata: p.metadata,
-  });
+const insertConversation = insertInto('conversations', [
+  'id',
+  'tenant',
+  'user',
+  'number',
+  'title',
+  'assistant',
+  'listed',
+  'archived',
+  'head',
+  'head_depth',
+  'external_id',
+  'created_at',
+  'updated_at',
+  'active_at',
+  'metadata',
+]);
 
-const nextNumber = (p: { tenant: string }) =>
-  db
-    .insertInto('tenants')
-    .values({ id: p.tenant, next_number: 2 })
-    .onConflict((conflict) =>
-      conflict.column('id').doUpdateSet((eb) => ({ next_number: eb('tenants.next_number', '+', eb.lit(1)) })),
-    )
-    .returning((eb) => eb('next_number', '-', eb.lit(1)).as('number'));
+const nextNumber = statement<{ tenant: string }, { number: number }>(`
+  insert into tenants (id, next_number) values (:tenant, 2)
+  on conflict (id) do update set next_number = tenants.next_number + 1
+  returning next_number - 1 as number`);
 
-const updateActive = (p: { tenant: string; user: string; conversation: string }) =>
-  db
-    .updateTable('users')
-    .set({ active_conversation: p.conversation })
-    .where('tenant', '=', p.tenant)
-    .where('id', '=', p.user);
+const updateActive = statement<{ tenant: string; user: string; conversation: string }>(`
+  update users set active_conversation = :conversation where tenant = :tenant and id = :user`);
 
-const updateShown = (p: { id: string; title: string | null; archived: Flag; updatedAt: number }) =>
-  db
-    .updateTable('conversations')
-    .set({ title: p.title, archived: p.archived, updated_at: p.updatedAt })
-    .where('id', '=', p.id);
+const updateShown = statement<{ id: string; title: string | null; archived: Flag; updatedAt: number }>(`
+  update conversations set title = :title, archived = :archived, updated_at = :updatedAt where id = :id`);
 
-const updateUntitled = (p: { id: string; title: string }) =>
-  db.updateTable('conversations').set({ title: p.title }).where('id', '=', p.id).where('title', 'is', null);
+const updateUntitled = statement<{ id: string; title: string }>(`
+  update conversations set title = :title where id = :id and title is null`);
 
 /** Turns, items, runs and the ends of their logs go with it, by their foreign keys. */
-const removeConversation = (p: { id: string }) => db.deleteFrom('conversations').where('id', '=', p.id);
+const removeConversation = statement<{ id: string }>(`delete from conversations where id = :id`);
 
-const selectOfUser = (p: { tenant: string; user: string; limit: number }) =>
-  conversations().where('c.tenant', '=', p.tenant).where('c.user', '=', p.user).limit(atMost(p.limit));
+const selectOfUser = statement<{ tenant: string; user: string; limit: number }, ConversationRow>(`
+  ${CONVERSATIONS} where c.tenant = :tenant and c."user" = :user limit :limit + 0`);
 
-const selectOpenRuns = (p: { conversation: string }) =>
-  db
-    .selectFrom('runs')
-    .select('id')
-    .where('conversation', '=', p.conversation)
-    .where('ended_at', 'is', null)
-    .orderBy('sequence');
+const selectOpenRuns = statement<{ conversation: string }, { id: string }>(`
+  select id from runs where conversation = :conversation and ended_at is null order by sequence`);
 
 /** The conversation as made, or the one the user already has under the same external id (`made` is false). */
 export async function makeConversation(

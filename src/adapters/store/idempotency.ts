@@ -7,51 +7,27 @@ import { notFound, ServiceError } from '#core/errors.ts';
 import type { Once } from '#core/once.ts';
 import type { Owner } from '#core/principal.ts';
 import type { Outcome } from '#ports/store.ts';
-import type { Sql } from './sql.ts';
-import { db, type Row } from './tables.ts';
+import { insertInto, type Sql, statement } from './sql.ts';
+import type { Row } from './tables.ts';
 
 /** How long an outcome is kept. */
 export const KEEP_OUTCOMES_MS = 24 * 60 * 60 * 1000;
 
-const selectOutcome = (p: { tenant: string; user: string; key: string; since: number }) =>
-  db
-    .selectFrom('idempotency')
-    .selectAll()
-    .where('tenant', '=', p.tenant)
-    .where('user', '=', p.user)
-    .where('key', '=', p.key)
-    .where('created_at', '>', p.since);
+const selectOutcome = statement<{ tenant: string; user: string; key: string; since: number }, Row<'idempotency'>>(`
+  select * from idempotency
+  where tenant = :tenant and "user" = :user and key = :key and created_at > :since`);
 
 /** In place of an expired row too. */
-const insertOutcome = (p: Omit<Row<'idempotency'>, 'row' | 'gone'>) =>
-  db
-    .insertInto('idempotency')
-    .values({
-      tenant: p.tenant,
-      user: p.user,
-      key: p.key,
-      command: p.command,
-      conversation: p.conversation,
-      input: p.input,
-      answer: p.answer,
-      result: p.result,
-      gone: 0,
-      created_at: p.created_at,
-    })
-    .onConflict((conflict) =>
-      conflict.columns(['tenant', 'user', 'key']).doUpdateSet((eb) => ({
-        command: eb.ref('excluded.command'),
-        conversation: eb.ref('excluded.conversation'),
-        input: eb.ref('excluded.input'),
-        answer: eb.ref('excluded.answer'),
-        result: eb.ref('excluded.result'),
-        gone: eb.ref('excluded.gone'),
-        created_at: eb.ref('excluded.created_at'),
-      })),
-    );
+const insertOutcome = insertInto(
+  'idempotency',
+  ['tenant', 'user', 'key', 'command', 'conversation', 'input', 'answer', 'result', 'gone', 'created_at'],
+  `on conflict (tenant, "user", key) do update set
+    command = excluded.command, conversation = excluded.conversation, input = excluded.input,
+    answer = excluded.answer, result = excluded.result, gone = excluded.gone, created_at = excluded.created_at`,
+);
 
-const updateOutcomesGone = (p: { conversation: string }) =>
-  db.updateTable('idempotency').set({ gone: 1, result: null }).where('conversation', '=', p.conversation);
+const updateOutcomesGone = statement<{ conversation: string }>(`
+  update idempotency set gone = 1, result = null where conversation = :conversation`);
 
 interface Command {
   owner: Owner;
@@ -95,6 +71,7 @@ export async function remember(
     input: outcome.input,
     answer: outcome.answer,
     result: outcome.result,
+    gone: 0,
     created_at: now,
   });
 }

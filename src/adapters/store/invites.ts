@@ -1,22 +1,15 @@
 /** Invites: links that give their user a key, once. */
 
 import type { ApiKey, Invite } from '#core/principal.ts';
-import type { Sql } from './sql.ts';
-import { db, type Row } from './tables.ts';
+import { insertInto, type Sql, statement } from './sql.ts';
+import type { Row } from './tables.ts';
 import { createKey, ensureUser } from './users.ts';
 
-const insertInvite = (p: Row<'invites'>) =>
-  db.insertInto('invites').values({
-    digest: p.digest,
-    tenant: p.tenant,
-    user: p.user,
-    created_at: p.created_at,
-    expires_at: p.expires_at,
-  });
+const insertInvite = insertInto('invites', ['digest', 'tenant', 'user', 'created_at', 'expires_at']);
 
-const selectInvite = (p: { digest: string }) => db.selectFrom('invites').selectAll().where('digest', '=', p.digest);
+const selectInvite = statement<{ digest: string }, Row<'invites'>>(`select * from invites where digest = :digest`);
 
-const removeInvite = (p: { digest: string }) => db.deleteFrom('invites').where('digest', '=', p.digest);
+const removeInvite = statement<{ digest: string }>(`delete from invites where digest = :digest`);
 
 export async function createInvite(sql: Sql, { invite, digest }: { invite: Invite; digest: string }): Promise<void> {
   const { tenant, user, createdAt, expiresAt } = invite;

@@ -6,77 +6,51 @@
 
 import { type RunEvent, unpackEvents } from '#core/event.ts';
 import type { LogBatch } from '#ports/store.ts';
-import type { Sql } from './sql.ts';
-import { atMost, db, type Row } from './tables.ts';
+import { insertInto, type Sql, statement } from './sql.ts';
+import type { Row } from './tables.ts';
 
 /** The log of an open run; its `newest` is null before the first row. */
-const selectOpenLog = (p: { run: string }) =>
-  db
-    .selectFrom('runs as r')
-    .leftJoin('run_logs as l', 'l.run', 'r.sequence')
-    .select(['r.sequence', 'r.tenant', 'l.newest'])
-    .where('r.id', '=', p.run)
-    .where('r.ended_at', 'is', null);
+const selectOpenLog = statement<{ run: string }, { sequence: number; tenant: string; newest: number | null }>(`
+  select r.sequence, r.tenant, l.newest
+  from runs r left join run_logs l on l.run = r.sequence
+  where r.id = :run and r.ended_at is null`);
 
-const insertBatch = (p: Omit<Row<'run_events'>, 'row'>) =>
-  db.insertInto('run_events').values({
-    tenant: p.tenant,
-    run: p.run,
-    previous: p.previous,
-    first: p.first,
-    last: p.last,
-    payload: p.payload,
-  });
+const insertBatch = insertInto('run_events', ['tenant', 'run', 'previous', 'first', 'last', 'payload']);
 
-const insertLog = (p: { run: number; tenant: string; newest: number }) =>
-  db.insertInto('run_logs').values({ run: p.run, tenant: p.tenant, newest: p.newest, ended_at: null });
+const insertLog = insertInto('run_logs', ['run', 'tenant', 'newest']);
 
-const updateLog = (p: { run: number; newest: number }) =>
-  db.updateTable('run_logs').set({ newest: p.newest }).where('run', '=', p.run);
+const updateLog = statement<{ run: number; newest: number }>(`
+  update run_logs set newest = :newest where run = :run`);
 
-const updateLogEnded = (p: { run: number; now: number }) =>
-  db.updateTable('run_logs').set({ ended_at: p.now }).where('run', '=', p.run);
+const updateLogEnded = statement<{ run: number; now: number }>(`
+  update run_logs set ended_at = :now where run = :run`);
 
 /** Back from the newest row until the one that holds `after + 1`, then the oldest `limit` of these. */
-const selectBatches = (p: { run: string; after: number; limit: number }) =>
-  db
-    .withRecursive('log', (cte) =>
-      cte
-        .selectFrom('runs as r')
-        .innerJoin('run_logs as l', 'l.run', 'r.sequence')
-        .innerJoin('run_events as e', 'e.row', 'l.newest')
-        .select(['e.row', 'e.previous', 'e.first'])
-        .where('r.id', '=', p.run)
-        .where('e.last', '>', p.after)
-        .unionAll((eb) =>
-          eb
-            .selectFrom('log')
-            .innerJoin('run_events as e', 'e.row', 'log.previous')
-            .select(['e.row', 'e.previous', 'e.first'])
-            .where('e.last', '>', p.after),
-        ),
-    )
-    .with('page', (cte) => cte.selectFrom('log').select('row').orderBy('first').limit(atMost(p.limit)))
-    .selectFrom('page')
-    .innerJoin('run_events as e', 'e.row', 'page.row')
-    .select(['e.first', 'e.payload'])
-    .orderBy('e.first');
+const selectBatches = statement<
+  { run: string; after: number; limit: number },
+  Pick<Row<'run_events'>, 'first' | 'payload'>
+>(`
+  with recursive log as (
+    select e."row", e.previous, e.first
+    from runs r join run_logs l on l.run = r.sequence join run_events e on e."row" = l.newest
+    where r.id = :run and e.last > :after
+    union all
+    select e."row", e.previous, e.first
+    from log join run_events e on e."row" = log.previous
+    where e.last > :after
+  ),
+  page as (select "row" from log order by first limit :limit + 0)
+  select e.first, e.payload from page join run_events e on e."row" = page."row" order by e.first`);
 
-const deleteLogsOfConversation = (p: { conversation: string }) =>
-  db
-    .withRecursive('log', (cte) =>
-      cte
-        .selectFrom('runs as r')
-        .innerJoin('run_logs as l', 'l.run', 'r.sequence')
-        .innerJoin('run_events as e', 'e.row', 'l.newest')
-        .select(['e.row', 'e.previous'])
-        .where('r.conversation', '=', p.conversation)
-        .unionAll((eb) =>
-          eb.selectFrom('log').innerJoin('run_events as e', 'e.row', 'log.previous').select(['e.row', 'e.previous']),
-        ),
-    )
-    .deleteFrom('run_events')
-    .where('row', 'in', (eb) => eb.selectFrom('log').select('row'));
+const deleteLogsOfConversation = statement<{ conversation: string }>(`
+  with recursive log as (
+    select e."row", e.previous
+    from runs r join run_logs l on l.run = r.sequence join run_events e on e."row" = l.newest
+    where r.conversation = :conversation
+    union all
+    select e."row", e.previous from log join run_events e on e."row" = log.previous
+  )
+  delete from run_events where "row" in (select "row" from log)`);
 
 export async function appendEvents(sql: Sql, { batches }: { batches: LogBatch[] }): Promise<void> {
   for (const batch of batches) await appendBatch(sql, batch);

@@ -9,45 +9,30 @@ import { type ConversationRow, findInner, requireOwned, toConversation } from '.
 import { makeConversation } from './conversations.ts';
 import { recall, remember } from './idempotency.ts';
 import { addRun, loadRun, openAnswers } from './runs.ts';
-import type { Sql } from './sql.ts';
-import { atMost, db, type Row } from './tables.ts';
+import { type Sql, statement } from './sql.ts';
+import type { Row } from './tables.ts';
 import { addTurn, findInConversation, findTurn, giveRun, loadTurn } from './turns.ts';
 
-const updateHead = (p: { id: string; head: string; depth: number; now: number }) =>
-  db
-    .updateTable('conversations')
-    .set({ head: p.head, head_depth: p.depth, updated_at: p.now, active_at: p.now })
-    .where('id', '=', p.id);
+const updateHead = statement<{ id: string; head: string; depth: number; now: number }>(`
+  update conversations set head = :head, head_depth = :depth, updated_at = :now, active_at = :now where id = :id`);
 
-const selectByExternalId = (p: { conversation: string; externalId: string }) =>
-  db
-    .selectFrom('turns')
-    .select('id')
-    .where('conversation', '=', p.conversation)
-    .where('external_id', '=', p.externalId);
+const selectByExternalId = statement<{ conversation: string; externalId: string }, { id: string }>(`
+  select id from turns where conversation = :conversation and external_id = :externalId`);
 
 /** The newest of the answers to a turn. */
-const selectAnswer = (p: { turn: string }) =>
-  db.selectFrom('turns').select('id').where('answers', '=', p.turn).orderBy('row', 'desc').limit(atMost(1));
+const selectAnswer = statement<{ turn: string }, { id: string }>(`
+  select id from turns where answers = :turn order by "row" desc limit 1`);
 
 /** From the head towards the root until a user turn that has something to answer. */
-const selectNewestUserTurn = (p: { conversation: string; head: string }) =>
-  db
-    .withRecursive('path', (cte) =>
-      cte
-        .selectFrom('turns as t')
-        .select(['t.id', 't.parent', 't.role'])
-        .where('t.conversation', '=', p.conversation)
-        .where('t.id', '=', p.head)
-        .unionAll((eb) =>
-          eb.selectFrom('path').innerJoin('turns as t', 't.id', 'path.parent').select(['t.id', 't.parent', 't.role']),
-        ),
-    )
-    .selectFrom('path')
-    .select('path.id')
-    .where('path.role', '=', 'user')
-    .where((eb) => eb.exists(eb.selectFrom('items as i').select('i.row').whereRef('i.turn', '=', 'path.id')))
-    .limit(atMost(1));
+const selectNewestUserTurn = statement<{ conversation: string; head: string }, { id: string }>(`
+  with recursive path as (
+    select id, parent, role from turns where conversation = :conversation and id = :head
+    union all
+    select t.id, t.parent, t.role from path join turns t on t.id = path.parent
+  )
+  select path.id from path
+  where path.role = 'user' and exists (select 1 from items i where i.turn = path.id)
+  limit 1`);
 
 export async function acceptMessage(sql: Sql, unit: AcceptMessage): Promise<Outcome<Accepted>> {
   const kept = await recall(sql, unit);

@@ -5,10 +5,10 @@ import type { EndStatus, Run, RunKind, RunRequest } from '#core/run.ts';
 import type { TurnStatus } from '#core/turn.ts';
 import type { FinishRun } from '#ports/store.ts';
 import { addChange } from './changes.ts';
-import { findInner, type OwnerValues, ownerValues } from './conversation-rows.ts';
+import { findInner, isOwned, type OwnerValues, ownerValues } from './conversation-rows.ts';
 import { appendBatch, endLog } from './logs.ts';
-import type { Sql } from './sql.ts';
-import { atMost, db, type Row } from './tables.ts';
+import { insertInto, type Sql, statement } from './sql.ts';
+import type { Flag, Row } from './tables.ts';
 import { giveRun, writeTurn } from './turns.ts';
 
 /** What a run leaves of its turn. */
@@ -19,95 +19,72 @@ const turnStatus: Record<EndStatus, TurnStatus> = {
   failed: 'failed',
 };
 
-const insertRun = (p: Omit<Row<'runs'>, 'sequence'>) =>
-  db.insertInto('runs').values({
-    id: p.id,
-    tenant: p.tenant,
-    user: p.user,
-    conversation: p.conversation,
-    turn: p.turn,
-    answers: p.answers,
-    kind: p.kind,
-    status: p.status,
-    request: p.request,
-    model: p.model,
-    attempts: p.attempts,
-    usage: p.usage,
-    finish: p.finish,
-    error: p.error,
-    last_event: p.last_event,
-    created_at: p.created_at,
-    started_at: p.started_at,
-    ended_at: p.ended_at,
-  });
+const insertRun = insertInto('runs', [
+  'id',
+  'tenant',
+  'user',
+  'conversation',
+  'turn',
+  'answers',
+  'kind',
+  'status',
+  'request',
+  'model',
+  'attempts',
+  'usage',
+  'finish',
+  'error',
+  'last_event',
+  'created_at',
+  'started_at',
+  'ended_at',
+]);
+
+const selectRun = statement<{ id: string }, Row<'runs'>>(`select * from runs where id = :id`);
 
 /** With what a change in its conversation's feed needs. */
-const selectRunToEnd = (p: { id: string }) =>
-  db
-    .selectFrom('runs as r')
-    .leftJoin('conversations as c', 'c.id', 'r.conversation')
-    .select(['r.sequence', 'r.id', 'r.tenant', 'r.user', 'r.conversation', 'r.turn', 'r.kind', 'c.listed'])
-    .where('r.id', '=', p.id)
-    .where('r.ended_at', 'is', null);
+const selectRunToEnd = statement<
+  { id: string },
+  Pick<Row<'runs'>, 'sequence' | 'id' | 'tenant' | 'user' | 'conversation' | 'turn' | 'kind'> & { listed: Flag | null }
+>(`
+  select r.sequence, r.id, r.tenant, r."user", r.conversation, r.turn, r.kind, c.listed
+  from runs r left join conversations c on c.id = r.conversation
+  where r.id = :id and r.ended_at is null`);
 
-const selectRun = (p: { id: string }) => db.selectFrom('runs').selectAll().where('id', '=', p.id);
+const OWNED_RUNS = `
+  select r.* from runs r join users u on u.tenant = r.tenant and u.id = r."user" where ${isOwned('r')}`;
 
-const ownedRuns = (p: OwnerValues) =>
-  db
-    .selectFrom('runs as r')
-    .innerJoin('users as u', (join) => join.onRef('u.tenant', '=', 'r.tenant').onRef('u.id', '=', 'r.user'))
-    .selectAll('r')
-    .where('r.tenant', '=', p.tenant)
-    .where((eb) =>
-      eb.or([
-        eb('r.user', '=', p.user),
-        eb.and([eb('u.keyless', '=', eb.lit(1)), eb(eb.val(p.findsKeyless), '=', eb.lit(1))]),
-      ]),
-    );
+const selectOwnedRun = statement<OwnerValues & { id: string }, Row<'runs'>>(`${OWNED_RUNS} and r.id = :id`);
 
-const selectOwnedRun = (p: OwnerValues & { id: string }) => ownedRuns(p).where('r.id', '=', p.id);
+const selectRunOfTurn = statement<OwnerValues & { turn: string }, Row<'runs'>>(`
+  ${OWNED_RUNS} and r.id = (select t.run from turns t where t.id = :turn)`);
 
-const selectRunOfTurn = (p: OwnerValues & { turn: string }) =>
-  ownedRuns(p).where('r.id', '=', (eb) => eb.selectFrom('turns as t').select('t.run').where('t.id', '=', p.turn));
+const selectAllOpen = statement<object, Row<'runs'>>(`select * from runs where ended_at is null order by sequence`);
 
-const selectAllOpen = (_: object) =>
-  db.selectFrom('runs').selectAll().where('ended_at', 'is', null).orderBy('sequence');
+const OPEN_ANSWERS = `
+  select * from runs
+  where conversation = :conversation and ended_at is null and kind = 'answer'
+  order by sequence`;
 
-const selectOpenAnswers = (p: { conversation: string }) =>
-  db
-    .selectFrom('runs')
-    .selectAll()
-    .where('conversation', '=', p.conversation)
-    .where('ended_at', 'is', null)
-    .where('kind', '=', 'answer')
-    .orderBy('sequence');
+const selectOpenAnswers = statement<{ conversation: string }, Row<'runs'>>(OPEN_ANSWERS);
 
-const selectFirstOpenAnswer = (p: { conversation: string }) => selectOpenAnswers(p).limit(atMost(1));
+const selectFirstOpenAnswer = statement<{ conversation: string }, Row<'runs'>>(`${OPEN_ANSWERS} limit 1`);
 
-const updateStarted = (p: { sequence: number; now: number }) =>
-  db.updateTable('runs').set({ status: 'started', started_at: p.now }).where('sequence', '=', p.sequence);
+const updateStarted = statement<{ sequence: number; now: number }>(`
+  update runs set status = 'started', started_at = :now where sequence = :sequence`);
 
-const updateEnded = (
-  p: Pick<Row<'runs'>, 'sequence' | 'status' | 'model' | 'attempts' | 'usage' | 'finish' | 'error' | 'last_event'> & {
+const updateEnded = statement<
+  Pick<Row<'runs'>, 'sequence' | 'status' | 'model' | 'attempts' | 'usage' | 'finish' | 'error' | 'last_event'> & {
     now: number;
-  },
-) =>
-  db
-    .updateTable('runs')
-    .set({
-      status: p.status,
-      model: p.model,
-      attempts: p.attempts,
-      usage: p.usage,
-      finish: p.finish,
-      error: p.error,
-      last_event: p.last_event,
-      ended_at: p.now,
-    })
-    .where('sequence', '=', p.sequence);
+  }
+>(`
+  update runs set
+    status = :status, model = :model, attempts = :attempts, usage = :usage, finish = :finish, error = :error,
+    last_event = :last_event, ended_at = :now
+  where sequence = :sequence`);
 
-const updateActivity = (p: { id: string; now: number }) =>
-  db.updateTable('conversations').set({ updated_at: p.now, active_at: p.now }).where('id', '=', p.id);
+const updateActivity = statement<{ id: string; now: number }>(`
+  update conversations set updated_at = :now, active_at = :now where id = :id`);
 
 /** A new run, `started` or `queued`. */
 export async function addRun(

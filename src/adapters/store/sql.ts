@@ -1,20 +1,39 @@
-/** How units speak to a database: statements that are built and compiled once, and run with named values. */
+/** How units speak to a database: SQL texts with named values, prepared once and run with an object of them. */
 
-import type { Compilable, OperationNodeSource } from 'kysely';
+import type { Row, Tables } from './tables.ts';
 
 export type Value = string | number | null;
 
+/** A text in which `:id` stands for the value named `id`. `P` are its values, `R` its rows. */
+export interface Statement<P, R> {
+  readonly text: string;
+  /** Never there: it keeps the types. */
+  readonly types?: (values: P) => R;
+}
+
 /**
- * A statement is a function from named placeholders to a query. An adapter calls it once, ever, and keeps the compiled
- * text; `p.id` in it stands for the value named `id` of each run.
+ * The SQL is what SQLite and PostgreSQL have in common. A number of rows is written `limit :limit + 0`: SQLite plans by
+ * the value of a bare one, and so compiles the whole statement anew at every run (20 to 200 µs).
  */
-export type Statement<P, R> = (p: P) => Compilable<R> & OperationNodeSource;
+export function statement<P extends object, R = never>(text: string): Statement<P, R> {
+  return { text };
+}
+
+/** Inserts one row: these columns, each from the value of its name. `more` is what follows, such as `on conflict …`. */
+export function insertInto<T extends keyof Tables, C extends keyof Row<T> & string>(
+  table: T,
+  columns: readonly C[],
+  more = '',
+): Statement<Pick<Row<T>, C>, never> {
+  const names = columns.map((column) => `"${column}"`).join(', ');
+  const values = columns.map((column) => `:${column}`).join(', ');
+  return { text: `insert into ${table} (${names}) values (${values}) ${more}` };
+}
 
 /** SQLite answers at once, a database over a socket later: units `await` either. */
 export interface Sql {
-  /** The rows of a select, or of `returning`. */
   all<P extends object, R>(statement: Statement<P, R>, values: P): R[] | Promise<R[]>;
-  /** The first of them. */
+  /** The first row. */
   first<P extends object, R>(statement: Statement<P, R>, values: P): R | undefined | Promise<R | undefined>;
   /** Inserts one row and gives the number the database gave it (`row`, `sequence`): cheaper on SQLite than `returning`. */
   insert<P extends object, R>(statement: Statement<P, R>, values: P): number | Promise<number>;
@@ -22,32 +41,15 @@ export interface Sql {
   run<P extends object, R>(statement: Statement<P, R>, values: P): number | Promise<number>;
 }
 
-/** A compiled statement: the values it wants, in order. A constant of the query stands as `{ constant }`. */
-export interface Compiled {
-  text: string;
-  parameters: ({ placeholder: string } | { constant: Value })[];
-}
-
-class Placeholder {
-  readonly placeholder: string;
-  constructor(name: string) {
-    this.placeholder = name;
-  }
-}
-
-/** Every property is the placeholder of its name; the type is that of the values it will stand for. */
-const placeholders = new Proxy({}, { get: (_, name) => new Placeholder(String(name)) });
-
-/** Compiles a statement with a dialect's compiler. */
-export function compile<P, R>(
-  statement: Statement<P, R>,
-  compiler: (query: Compilable<R> & OperationNodeSource) => { sql: string; parameters: readonly unknown[] },
-): Compiled {
-  const { sql, parameters } = compiler(statement(placeholders as P));
-  return {
-    text: sql,
-    parameters: parameters.map((value) =>
-      value instanceof Placeholder ? { placeholder: value.placeholder } : { constant: value as Value },
-    ),
-  };
+/** A text with a database's own placeholders, and the names of the values these want, in order. */
+export function withPlaceholders(
+  text: string,
+  placeholder: (number: number) => string,
+): { text: string; names: string[] } {
+  const names: string[] = [];
+  const placed = text.replace(/:([A-Za-z_]+)/g, (_, name: string) => {
+    if (!names.includes(name)) names.push(name);
+    return placeholder(names.indexOf(name) + 1);
+  });
+  return { text: placed, names };
 }

@@ -1,47 +1,34 @@
-/** `Sql` on a connection of `node:sqlite`: each statement is compiled and prepared once, and answers at once. */
+/** `Sql` on a connection of `node:sqlite`: each statement is prepared once, and answers at once. */
 
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import { createQueryId, SqliteQueryCompiler } from 'kysely';
-import { compile, type Sql, type Statement, type Value } from './sql.ts';
-
-interface Prepared {
-  statement: StatementSync;
-  /** It changes something. */
-  writes: boolean;
-  /** The values in the order of the placeholders. */
-  bind: (values: object) => Value[];
-}
+import { type Sql, type Statement, type Value, withPlaceholders } from './sql.ts';
 
 /** `Sql` that counts the statements run so far which change something. */
 export interface CountingSql extends Sql {
   writes: () => number;
 }
 
-export function openSql(database: DatabaseSync): CountingSql {
-  const compiler = new SqliteQueryCompiler();
-  let writes = 0;
-  const prepared = new Map<unknown, Prepared>();
+interface Prepared {
+  statement: StatementSync;
+  /** The values it wants, in order. */
+  names: string[];
+  /** It changes something. */
+  writes: boolean;
+}
 
-  function prepare<P extends object, R>(statement: Statement<P, R>): Prepared {
-    let writes = true;
-    const { text, parameters } = compile(statement, (query) => {
-      const node = query.toOperationNode() as Parameters<typeof compiler.compileQuery>[0];
-      writes = node.kind !== 'SelectQueryNode';
-      return compiler.compileQuery(node, createQueryId());
-    });
-    const made = {
-      statement: database.prepare(text),
-      writes,
-      bind: (values: object) =>
-        parameters.map((parameter) =>
-          'constant' in parameter ? parameter.constant : (values as Record<string, Value>)[parameter.placeholder],
-        ) as Value[],
-    };
+export function openSql(database: DatabaseSync): CountingSql {
+  const prepared = new Map<unknown, Prepared>();
+  let writes = 0;
+
+  function prepare<P, R>(statement: Statement<P, R>): Prepared {
+    const { text, names } = withPlaceholders(statement.text, (number) => `?${number}`);
+    const writes = /\b(insert into|update|delete from)\b/.test(text);
+    const made = { statement: database.prepare(text), names, writes };
     prepared.set(statement, made);
     return made;
   }
 
-  function get<P extends object, R>(statement: Statement<P, R>): Prepared {
+  function get<P, R>(statement: Statement<P, R>): Prepared {
     const it = prepared.get(statement) ?? prepare(statement);
     if (it.writes) writes++;
     return it;
@@ -50,20 +37,24 @@ export function openSql(database: DatabaseSync): CountingSql {
   return {
     all<P extends object, R>(statement: Statement<P, R>, values: P): R[] {
       const it = get(statement);
-      return it.statement.all(...it.bind(values)) as R[];
+      return it.statement.all(...bind(it, values)) as R[];
     },
     first<P extends object, R>(statement: Statement<P, R>, values: P): R | undefined {
       const it = get(statement);
-      return it.statement.get(...it.bind(values)) as R | undefined;
+      return it.statement.get(...bind(it, values)) as R | undefined;
     },
     insert<P extends object, R>(statement: Statement<P, R>, values: P): number {
       const it = get(statement);
-      return Number(it.statement.run(...it.bind(values)).lastInsertRowid);
+      return Number(it.statement.run(...bind(it, values)).lastInsertRowid);
     },
     run<P extends object, R>(statement: Statement<P, R>, values: P): number {
       const it = get(statement);
-      return Number(it.statement.run(...it.bind(values)).changes);
+      return Number(it.statement.run(...bind(it, values)).changes);
     },
     writes: () => writes,
   };
+}
+
+function bind({ names }: Prepared, values: object): Value[] {
+  return names.map((name) => (values as Record<string, Value>)[name] as Value);
 }

@@ -1,19 +1,8 @@
 /**
- * The tables as Kysely sees them, the same on every database. Flags are 0 or 1, times Unix milliseconds, JSON is text.
+ * The tables, the same on every database. Flags are 0 or 1, times Unix milliseconds, JSON is text.
  * Every table carries the tenant. What each database makes of them is in `migrations/`.
  */
 
-import {
-  DummyDriver,
-  type Generated,
-  Kysely,
-  type RawBuilder,
-  sql as raw,
-  type Selectable,
-  SqliteAdapter,
-  SqliteIntrospector,
-  SqliteQueryCompiler,
-} from 'kysely';
 import type { RunKind, RunStatus } from '#core/run.ts';
 import type { Item, Role, TurnStatus } from '#core/turn.ts';
 
@@ -71,7 +60,7 @@ interface ConversationsTable {
 }
 
 interface TurnsTable {
-  row: Generated<number>;
+  row: number;
   conversation: string;
   id: string;
   tenant: string;
@@ -89,7 +78,7 @@ interface TurnsTable {
 }
 
 interface ItemsTable {
-  row: Generated<number>;
+  row: number;
   tenant: string;
   turn: string;
   /** Within the turn, from 0. */
@@ -102,7 +91,7 @@ interface ItemsTable {
 
 interface RunsTable {
   /** The order of acceptance; never given twice. */
-  sequence: Generated<number>;
+  sequence: number;
   id: string;
   tenant: string;
   user: string;
@@ -136,10 +125,10 @@ interface RunLogsTable {
 
 /**
  * The logs of all runs, one behind the other in the order of writing, each row with the one before it of the same run:
- * a flush touches a few pages, however many runs it has (docs/decisions: the run log is a chain).
+ * a flush touches a few pages, however many runs it has (docs/decisions/2026-11-20-run-log-chain.md).
  */
 interface RunEventsTable {
-  row: Generated<number>;
+  row: number;
   tenant: string;
   run: number;
   previous: number | null;
@@ -150,7 +139,7 @@ interface RunEventsTable {
 }
 
 interface IdempotencyTable {
-  row: Generated<number>;
+  row: number;
   tenant: string;
   user: string;
   key: string;
@@ -176,7 +165,7 @@ export type ChangeType =
   | 'run-ended';
 
 interface ChangesTable {
-  row: Generated<number>;
+  row: number;
   tenant: string;
   user: string;
   number: number;
@@ -210,22 +199,4 @@ export interface Tables {
   changes: ChangesTable;
 }
 
-export type Row<T extends keyof Tables> = Selectable<Tables[T]>;
-
-/** Builds queries and runs none: an adapter compiles them for its database (see `Sql`). */
-export const db = new Kysely<Tables>({
-  dialect: {
-    createAdapter: () => new SqliteAdapter(),
-    createDriver: () => new DummyDriver(),
-    createIntrospector: (kysely) => new SqliteIntrospector(kysely),
-    createQueryCompiler: () => new SqliteQueryCompiler(),
-  },
-});
-
-/**
- * The number of a `limit`. SQLite plans by the value of a bound `limit ?` and so compiles the whole statement anew at
- * every run (20 to 200 µs); of an expression it does not know the value.
- */
-export function atMost(count: number): RawBuilder<number> {
-  return raw<number>`${count} + 0`;
-}
+export type Row<T extends keyof Tables> = Tables[T];

@@ -1,21 +1,21 @@
 /** Turns with their items, and the paths they form. */
 
-import { sql as raw } from 'kysely';
 import { estimateTokens } from '#core/context.ts';
 import type { Conversation } from '#core/conversation.ts';
 import type { Owner } from '#core/principal.ts';
 import type { Item, Turn, TurnStatus } from '#core/turn.ts';
 import type { ReadPath } from '#ports/store.ts';
 import {
-  conversations,
+  CONVERSATIONS,
+  type ConversationRow,
   findOwned,
   isOwned,
   type OwnerValues,
   ownerValues,
   toConversation,
 } from './conversation-rows.ts';
-import type { Sql } from './sql.ts';
-import { atMost, db, type Row } from './tables.ts';
+import { insertInto, type Sql, statement } from './sql.ts';
+import type { Row } from './tables.ts';
 
 /** The most turns `readContext` goes back. */
 const MAX_CONTEXT_TURNS = 1000;
@@ -23,103 +23,66 @@ const MAX_CONTEXT_TURNS = 1000;
 /** A turn's row without what the database or its items add. */
 type TurnRow = Omit<Row<'turns'>, 'row' | 'tokens'>;
 
-const insertTurn = (p: TurnRow & { tokens: number }) =>
-  db.insertInto('turns').values({
-    conversation: p.conversation,
-    id: p.id,
-    tenant: p.tenant,
-    parent: p.parent,
-    depth: p.depth,
-    role: p.role,
-    status: p.status,
-    run: p.run,
-    answers: p.answers,
-    external_id: p.external_id,
-    tokens: p.tokens,
-    created_at: p.created_at,
-    updated_at: p.updated_at,
-  });
+/** A row for each item of a turn; one without a body for a turn that has none. */
+type ItemRow = TurnRow & { body: string | null };
 
-const insertItem = (p: Omit<Row<'items'>, 'row'>) =>
-  db.insertInto('items').values({
-    tenant: p.tenant,
-    turn: p.turn,
-    position: p.position,
-    id: p.id,
-    type: p.type,
-    body: p.body,
-  });
+const insertTurn = insertInto('turns', [
+  'conversation',
+  'id',
+  'tenant',
+  'parent',
+  'depth',
+  'role',
+  'status',
+  'run',
+  'answers',
+  'external_id',
+  'tokens',
+  'created_at',
+  'updated_at',
+]);
 
-const updateWritten = (p: { id: string; status: TurnStatus; tokens: number; now: number }) =>
-  db.updateTable('turns').set({ status: p.status, tokens: p.tokens, updated_at: p.now }).where('id', '=', p.id);
+const insertItem = insertInto('items', ['tenant', 'turn', 'position', 'id', 'type', 'body']);
 
-const updateRun = (p: { id: string; run: string; status: TurnStatus; now: number }) =>
-  db.updateTable('turns').set({ run: p.run, status: p.status, updated_at: p.now }).where('id', '=', p.id);
+const updateWritten = statement<{ id: string; status: TurnStatus; tokens: number; now: number }>(`
+  update turns set status = :status, tokens = :tokens, updated_at = :now where id = :id`);
 
-const selectInConversation = (p: { conversation: string; id: string }) =>
-  db.selectFrom('turns').selectAll().where('conversation', '=', p.conversation).where('id', '=', p.id);
+const updateRun = statement<{ id: string; run: string; status: TurnStatus; now: number }>(`
+  update turns set run = :run, status = :status, updated_at = :now where id = :id`);
 
-const selectTurn = (p: { id: string }) =>
-  db
-    .selectFrom('turns as t')
-    .leftJoin('items as i', 'i.turn', 't.id')
-    .selectAll('t')
-    .select('i.body')
-    .where('t.id', '=', p.id)
-    .orderBy('i.position');
+const selectInConversation = statement<{ conversation: string; id: string }, Row<'turns'>>(`
+  select * from turns where conversation = :conversation and id = :id`);
 
-const selectConversationOfTurn = (p: OwnerValues & { turn: string }) =>
-  conversations()
-    .where('c.id', '=', (eb) => eb.selectFrom('turns as t').select('t.conversation').where('t.id', '=', p.turn))
-    .where(isOwned(p));
+const selectTurn = statement<{ id: string }, ItemRow>(`
+  select t.*, i.body from turns t left join items i on i.turn = t.id where t.id = :id order by i.position`);
+
+const selectConversationOfTurn = statement<OwnerValues & { turn: string }, ConversationRow>(`
+  ${CONVERSATIONS} where c.id = (select t.conversation from turns t where t.id = :turn) and ${isOwned('c')}`);
 
 /** The newest `limit` turns above `before` on the way from the head to the root. */
-const selectPath = (p: { conversation: string; head: string; before: number; limit: number }) =>
-  db
-    .withRecursive('path', (cte) =>
-      cte
-        .selectFrom('turns as t')
-        .select(['t.id', 't.parent', 't.depth'])
-        .where('t.conversation', '=', p.conversation)
-        .where('t.id', '=', p.head)
-        .unionAll((eb) =>
-          eb.selectFrom('path').innerJoin('turns as t', 't.id', 'path.parent').select(['t.id', 't.parent', 't.depth']),
-        ),
-    )
-    .with('page', (cte) => cte.selectFrom('path').select('id').where('depth', '<', p.before).limit(atMost(p.limit)))
-    .selectFrom('page')
-    .innerJoin('turns as t', 't.id', 'page.id')
-    .leftJoin('items as i', 'i.turn', 't.id')
-    .selectAll('t')
-    .select('i.body')
-    .orderBy('t.depth')
-    .orderBy('i.position');
+const selectPath = statement<{ conversation: string; head: string; before: number; limit: number }, ItemRow>(`
+  with recursive path as (
+    select id, parent, depth from turns where conversation = :conversation and id = :head
+    union all
+    select t.id, t.parent, t.depth from path join turns t on t.id = path.parent
+  ),
+  page as (select id from path where depth < :before limit :limit + 0)
+  select t.*, i.body
+  from page join turns t on t.id = page.id left join items i on i.turn = t.id
+  order by t.depth, i.position`);
 
 /** Back from a turn until the tokens are reached. */
-const selectContext = (p: { conversation: string; turn: string; tokens: number }) =>
-  db
-    .withRecursive('path', (cte) =>
-      cte
-        .selectFrom('turns as t')
-        .select(['t.id', 't.parent', 't.tokens as sum'])
-        .where('t.conversation', '=', p.conversation)
-        .where('t.id', '=', p.turn)
-        .unionAll((eb) =>
-          eb
-            .selectFrom('path')
-            .innerJoin('turns as t', 't.id', 'path.parent')
-            .select(['t.id', 't.parent', raw<number>`path.sum + t.tokens`.as('sum')])
-            .where('path.sum', '<', p.tokens),
-        ),
-    )
-    .with('page', (cte) => cte.selectFrom('path').select('id').limit(atMost(MAX_CONTEXT_TURNS)))
-    .selectFrom('page')
-    .innerJoin('turns as t', 't.id', 'page.id')
-    .leftJoin('items as i', 'i.turn', 't.id')
-    .selectAll('t')
-    .select('i.body')
-    .orderBy('t.depth')
-    .orderBy('i.position');
+const selectContext = statement<{ conversation: string; turn: string; tokens: number }, ItemRow>(`
+  with recursive path as (
+    select id, parent, tokens as sum from turns where conversation = :conversation and id = :turn
+    union all
+    select t.id, t.parent, path.sum + t.tokens from path join turns t on t.id = path.parent
+    where path.sum < :tokens
+  ),
+  page as (select id from path limit ${MAX_CONTEXT_TURNS})
+  select t.*, i.body
+  from page join turns t on t.id = page.id left join items i on i.turn = t.id
+  order by t.depth, i.position`);
 
 /** A new turn with its items; null where it is still to be written. */
 export async function addTurn(sql: Sql, row: TurnRow, items: readonly Item[]): Promise<Turn> {
@@ -196,7 +159,7 @@ export async function readContext(
 }
 
 /** Rows of turns with one item each, in order, the rows of a turn together. */
-function toTurns(rows: readonly (TurnRow & { body: string | null })[]): Turn[] {
+function toTurns(rows: readonly ItemRow[]): Turn[] {
   const turns: Turn[] = [];
   for (const row of rows) {
     let turn = turns.at(-1);

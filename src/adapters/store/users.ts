@@ -1,60 +1,46 @@
 /** Users and API keys. */
 
 import type { ApiKey, Owner, User } from '#core/principal.ts';
-import type { Sql } from './sql.ts';
-import { db, type Flag, type Row } from './tables.ts';
+import { insertInto, type Sql, statement } from './sql.ts';
+import type { Flag, Row } from './tables.ts';
 
-const insertUser = (p: { tenant: string; id: string; keyless: Flag; now: number }) =>
-  db
-    .insertInto('users')
-    .values({
-      tenant: p.tenant,
-      id: p.id,
-      keyless: p.keyless,
-      created_at: p.now,
-      active_conversation: null,
-      last_change: 0,
-    })
-    .onConflict((conflict) => conflict.doNothing());
+const insertUser = statement<{ tenant: string; id: string; keyless: Flag; now: number }>(`
+  insert into users (tenant, id, keyless, created_at, active_conversation, last_change)
+  values (:tenant, :id, :keyless, :now, null, 0)
+  on conflict do nothing`);
 
-const selectUser = (p: { tenant: string; id: string }) =>
-  db.selectFrom('users').selectAll().where('tenant', '=', p.tenant).where('id', '=', p.id);
+const selectUser = statement<{ tenant: string; id: string }, Row<'users'>>(`
+  select * from users where tenant = :tenant and id = :id`);
 
-const selectUsers = (p: { tenant: string }) =>
-  db.selectFrom('users').selectAll().where('tenant', '=', p.tenant).orderBy('created_at').orderBy('id');
+const selectUsers = statement<{ tenant: string }, Row<'users'>>(`
+  select * from users where tenant = :tenant order by created_at, id`);
 
-const insertKey = (p: Row<'api_keys'>) =>
-  db.insertInto('api_keys').values({
-    id: p.id,
-    tenant: p.tenant,
-    user: p.user,
-    digest: p.digest,
-    kind: p.kind,
-    name: p.name,
-    hint: p.hint,
-    scopes: p.scopes,
-    rates: p.rates,
-    created_at: p.created_at,
-    expires_at: p.expires_at,
-    revoked_at: p.revoked_at,
-  });
+const insertKey = insertInto('api_keys', [
+  'id',
+  'tenant',
+  'user',
+  'digest',
+  'kind',
+  'name',
+  'hint',
+  'scopes',
+  'rates',
+  'created_at',
+  'expires_at',
+  'revoked_at',
+]);
 
-const selectKeyByDigest = (p: { digest: string }) =>
-  db.selectFrom('api_keys').selectAll().where('digest', '=', p.digest);
+const selectKeyByDigest = statement<{ digest: string }, Row<'api_keys'>>(`
+  select * from api_keys where digest = :digest`);
 
-const selectKeyById = (p: { tenant: string; id: string }) =>
-  db.selectFrom('api_keys').selectAll().where('id', '=', p.id).where('tenant', '=', p.tenant);
+const selectKeyById = statement<{ tenant: string; id: string }, Row<'api_keys'>>(`
+  select * from api_keys where id = :id and tenant = :tenant`);
 
-const selectKeys = (p: { tenant: string }) =>
-  db.selectFrom('api_keys').selectAll().where('tenant', '=', p.tenant).orderBy('created_at').orderBy('id');
+const selectKeys = statement<{ tenant: string }, Row<'api_keys'>>(`
+  select * from api_keys where tenant = :tenant order by created_at, id`);
 
-const updateKeyRevoked = (p: { tenant: string; id: string; now: number }) =>
-  db
-    .updateTable('api_keys')
-    .set({ revoked_at: p.now })
-    .where('id', '=', p.id)
-    .where('tenant', '=', p.tenant)
-    .where('revoked_at', 'is', null);
+const updateKeyRevoked = statement<{ tenant: string; id: string; now: number }>(`
+  update api_keys set revoked_at = :now where id = :id and tenant = :tenant and revoked_at is null`);
 
 /** Makes the owner's row if there is none. */
 export async function ensureUser(sql: Sql, owner: Omit<Owner, 'findsKeyless'>, now: number): Promise<void> {
