@@ -138,6 +138,7 @@ const KNOWN: Record<string, Facts> = {
   'GET /openapi.json': {},
   'GET /invite/:token': { plain: ['token'] },
   'POST /invite/:token': { plain: ['token'] },
+  'GET /': {},
   'GET /docs': {},
   'GET /docs/docs.css': {},
   'GET /docs/docs.js': {},
