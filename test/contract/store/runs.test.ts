@@ -160,6 +160,31 @@ describeStore('Runs', (given) => {
     assert.equal(await given.store.startTitleRun(unit), false);
   });
 
+  it('keeps what a run of no conversation cost, for its user alone', async () => {
+    const owner = person();
+    const { run: made } = await at(given.store, owner).ask('Hello');
+    const usage = { inputTokens: 3, cachedInputTokens: 0, outputTokens: 2, reasoningTokens: 0 };
+    const run = {
+      ...made,
+      id: uuid(),
+      conversation: null,
+      turn: null,
+      answers: null,
+      status: 'completed' as const,
+      finish: 'stop' as const,
+      model: 'm',
+      usage,
+      endedAt: 9,
+    };
+    await given.store.recordRun({ run });
+    assert.deepEqual(await given.store.findRun(owner, run.id), run);
+    assert.equal(await given.store.findRun({ ...owner, user: 'bob' }, run.id), null);
+    assert.deepEqual(
+      (await openRunsOf(given.store, owner.tenant)).map(({ id }) => id),
+      [made.id],
+    );
+  });
+
   it('gives the newest run of a turn, and none of an input', async () => {
     const owner = person();
     const { run, input, answer } = await at(given.store, owner).ask('One');

@@ -101,3 +101,43 @@ describeStore('Keys and users', (given) => {
     ]);
   });
 });
+
+describeStore('Invites', (given) => {
+  const invite = (tenant: string) => ({ tenant, user: 'guest', createdAt: 5, expiresAt: 50 });
+  const redeem = (digest: string, now: number) => {
+    const { tenant: _, user: __, ...key } = newKey();
+    return given.store.redeemInvite({ digest, key, keyDigest: `key of ${key.id}`, now });
+  };
+
+  it('makes the key of its user, once, of 20 calls at once', async () => {
+    const tenant = uuid();
+    await given.store.createInvite({ invite: invite(tenant), digest: tenant });
+    const all = await Promise.all(Array.from({ length: 20 }, () => redeem(tenant, 10)));
+    const keys = all.filter((key) => key !== null);
+    assert.equal(keys.length, 1);
+    assert.deepEqual([keys[0]?.tenant, keys[0]?.user], [tenant, 'guest']);
+    assert.deepEqual(await given.store.findKey(`key of ${keys[0]?.id}`), keys[0]);
+    assert.deepEqual(await given.store.listKeys(tenant), keys);
+  });
+
+  it('makes its user, and no key once it has expired, nor without an invite', async () => {
+    const tenant = uuid();
+    await given.store.createInvite({ invite: invite(tenant), digest: tenant });
+    assert.deepEqual(
+      (await given.store.listUsers(tenant)).map(({ id }) => id),
+      ['guest'],
+    );
+    assert.equal(await redeem(tenant, 50), null);
+    assert.equal(await redeem('another digest', 10), null);
+    assert.deepEqual(await given.store.listKeys(tenant), []);
+    assert.notEqual(await redeem(tenant, 49), null);
+  });
+
+  it('is swept away when it has expired', async () => {
+    const tenant = uuid();
+    await given.store.createInvite({ invite: invite(tenant), digest: tenant });
+    await given.store.sweep({ now: 49 });
+    await given.store.sweep({ now: 50 });
+    assert.equal(await redeem(tenant, 49), null);
+  });
+});
