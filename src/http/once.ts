@@ -24,7 +24,7 @@ export function once(
 }
 
 /** JSON with the keys of every object in order. Bodies are at most 100 levels deep, so it may recurse. */
-export function canonical(value: unknown): string {
+function canonical(value: unknown): string {
   return JSON.stringify(ordered(value));
 }
 

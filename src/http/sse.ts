@@ -11,7 +11,7 @@ import type { EventOut, StreamReply, StreamSource } from './route.ts';
 import { answered, dropIfStuck } from './write.ts';
 
 /** Bytes that wait for a reader before its source is told to stop: with the kernel's own buffer, all it ever costs. */
-export const MAX_WAITING = 128 * 1024;
+const MAX_WAITING = 128 * 1024;
 /** Longest piece of one socket write, in UTF-16 units, so that a slow reader is seen to take something. */
 const MAX_PIECE = 64 * 1024;
 /** "Comment heartbeat every 15 s" (DIALECTS.md), when nothing else was written. */
@@ -20,7 +20,7 @@ const HEARTBEAT = ':\n\n';
 /** A reader that takes nothing for so long is dropped. */
 const STUCK_TICKS = 60_000 / TICK_MS;
 
-export const STREAM_TYPE = 'text/event-stream; charset=utf-8';
+const STREAM_TYPE = 'text/event-stream; charset=utf-8';
 
 /** Sends the head and lets the reply feed the stream. `failed` hears what `reply.stream` throws; the reader is cut off. */
 export function openStream(

@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import { ServiceError } from '#core/errors.ts';
 
 /** What a required field that is not there is said to be, word for word (DIALECTS.md, section 0). */
-export const REQUIRED = 'This field is required.';
+const REQUIRED = 'This field is required.';
 /** Most fields an error speaks of. */
 const MAX_FIELDS = 10;
 

@@ -4,7 +4,7 @@ import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { reasonPhrase } from './route.ts';
 
-export const JSON_TYPE = 'application/json; charset=utf-8';
+const JSON_TYPE = 'application/json; charset=utf-8';
 
 /** On every answer. An API answer is nobody's page, frame or cache entry; `/docs` says otherwise for itself. */
 const BASE_HEADERS: readonly (readonly [string, string])[] = [
