@@ -8,6 +8,10 @@ import { readFileSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { StatementSync } from 'node:sqlite';
 
+const INSERT_TURN = /^\s*insert into "?turns\b/;
+const INSERT_EVENTS = /^\s*insert into "?run_events\b/;
+const END_RUN = /^\s*update "?runs\b[^]*\bended_at"? =/;
+
 const point = readPoint();
 /** What the transaction under way has written. */
 let wrote = { turn: false, events: false, end: false };
@@ -39,13 +43,13 @@ if (point !== '') {
   StatementSync.prototype.run = function (this: StatementSync, ...values: Parameters<typeof run>) {
     const sql = this.sourceSQL;
     if (sql === 'begin immediate') wrote = { turn: false, events: false, end: false };
-    const insert = sql.startsWith('insert into "turns"');
+    const insert = INSERT_TURN.test(sql);
     const step = sql === 'commit' ? stepOf(wrote) : insert ? 'insert' : null;
     if (step !== null) reached(`before-${step}`);
     const result = run.apply(this, values);
     if (insert) wrote.turn = true;
-    else if (sql.startsWith('insert into "run_events"')) wrote.events = true;
-    else if (sql.startsWith('update "runs"') && sql.includes('"ended_at"')) wrote.end = true;
+    else if (INSERT_EVENTS.test(sql)) wrote.events = true;
+    else if (END_RUN.test(sql)) wrote.end = true;
     if (step !== null) reached(`after-${step}`);
     return result;
   } as typeof run;
