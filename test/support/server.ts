@@ -89,9 +89,11 @@ let users = 0;
 
 export async function startServer(options: { model?: string; env?: Record<string, string> } = {}): Promise<TestServer> {
   const data = await mkdtemp(join(tmpdir(), 'parlance-test-'));
+  const cache = process.env.NODE_COMPILE_CACHE;
   const env = {
     PATH: process.env.PATH ?? '',
     HOME: data,
+    ...(cache !== undefined && { NODE_COMPILE_CACHE: cache }),
     PORT: '0',
     PARLANCE_HOST: '127.0.0.1',
     PARLANCE_DATA: join(data, 'data'),
