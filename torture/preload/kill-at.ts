@@ -10,7 +10,7 @@ import { StatementSync } from 'node:sqlite';
 
 const INSERT_TURN = /^\s*insert into "?turns\b/;
 const INSERT_EVENTS = /^\s*insert into "?run_events\b/;
-const END_RUN = /^\s*update "?runs\b[^]*\bended_at"? =/;
+const END_RUN = /^\s*update "?runs\b[\s\S]*\bended_at"? =/;
 
 const point = readPoint();
 /** What the transaction under way has written. */

@@ -1,13 +1,15 @@
 /** Connections that hold on without a word, and sockets that never stop talking. */
 
 import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import WebSocket from 'ws';
 import { residentMiB } from '../../bench/processes.ts';
 import { startServer, type TestServer } from '../../test/support/server.ts';
 import { inspect, runsEnd } from '../inspect.ts';
 import { atLeast, atMost, exactly, inLanes, type Result, type Scenario, type Sizes, told } from '../scenario.ts';
-import { openStage, processOf, tortureEnv } from '../stage.ts';
+import { liveBytes, memoryEnv, openStage, processOf, tortureEnv } from '../stage.ts';
 
 const SLOW = 100;
 /** What Node's own check of time limits adds at most (`connectionsCheckingInterval`). */
@@ -22,18 +24,21 @@ export const sockets: Scenario = {
   title: 'half-open connections, slow requests, and idle sockets',
   row: 'half-open TCP, slowloris, 10,000 idle sockets',
   async run({ sockets: count = 2000 }: Sizes): Promise<Result> {
-    const server = await startServer({ env: tortureEnv() });
+    const file = join(tmpdir(), `parlance-memory-${process.pid}`);
+    const server = await startServer({ env: tortureEnv(memoryEnv(file)) });
     const pid = processOf(server);
     const idle: WebSocket[] = [];
     try {
       await inLanes(50, 10, async () => (await openWebSocket(server, 'warm-up')).terminate());
       await wait(500);
+      const used = await liveBytes(server, file);
       const before = residentMiB(pid);
       await inLanes(count, 50, async (i) => {
         idle.push(await openWebSocket(server, `user-${i % 100}`));
       });
       await wait(1000);
-      const each = ((residentMiB(pid) - before) * 1024 * 1.024) / count;
+      const resident = ((residentMiB(pid) - before) * 1024 * 1.024) / count;
+      const each = ((await liveBytes(server, file)) - used) / 1000 / count;
 
       const head = many(() => slowly(server, 'GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ', 'x'));
       const authorized = `POST /chats/create HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${server.ownerKey}\r\n`;
@@ -49,7 +54,8 @@ export const sockets: Scenario = {
       return {
         figures: [
           told('idle WebSockets', count),
-          atMost('memory of each', each, KB_EACH, 'kB'),
+          atMost('memory in use of each', Number(each.toFixed(1)), KB_EACH, 'kB'),
+          told('resident memory of each, garbage and all, kB', resident.toFixed(1)),
           exactly('of them alive, since they answer pings', alive, count),
           ...freed(`heads of one byte a second (${SLOW})`, heads, HEAD_S),
           ...freed(`bodies of one byte a second (${SLOW})`, bodies, REQUEST_S),
