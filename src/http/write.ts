@@ -80,7 +80,7 @@ export function writeAnswer(
   dropIfStuck(res.socket);
 }
 
-/** Drops a reader who takes nothing of what is left of an answer for a minute. Ends with the answer. */
+/** Drops a reader who takes nothing of what is left of an answer for one to two minutes. Ends with the answer. */
 export function dropIfStuck(socket: Socket | null): void {
   if (socket !== null && socket.writableLength > 0) socket.setTimeout(STUCK_MS);
 }
