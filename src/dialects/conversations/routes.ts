@@ -266,13 +266,16 @@ function openSocket(
   /** Sends an answer's deltas behind number `after` (null: none of them), and its one response. */
   async function show(run: Run | null, turn: Turn, after: number | null): Promise<void> {
     const ids = idsOf(turn);
+    // Asked for before the deltas, so that the response follows the last of them at once.
+    const ending = run === null ? null : runs.result(principal, { run, turn });
+    ending?.catch(() => {});
     if (after !== null) await sendDeltas(run, turn, after, ids);
-    if (run === null) {
+    if (ending === null) {
       socket.send(responseFrame(textOf(turn.items), ids));
       return;
     }
     try {
-      const result = await runs.result(principal, { run, turn });
+      const result = await ending;
       if (result.status !== 'cancelled') wholeAnswer(result);
       socket.send(responseFrame(textOf(result.items), ids));
     } catch (error) {
