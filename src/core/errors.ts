@@ -17,11 +17,14 @@ export const errorStatus = {
   not_found: 404,
   model_not_found: 404,
   method_not_allowed: 405,
+  /** The request took too long to arrive. */
+  request_timeout: 408,
   /** The state of the conversation does not allow it: busy with `on_busy: reject`, nothing to answer. */
   conflict: 409,
   /** A cursor older than what is kept. */
   cursor_expired: 410,
   body_too_large: 413,
+  uri_too_long: 414,
   unsupported_media_type: 415,
   /** The same `Idempotency-Key` with another command. */
   idempotency_mismatch: 422,

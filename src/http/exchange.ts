@@ -21,8 +21,6 @@ export class Exchange implements Envelope {
   readonly requestId: string;
   cors: string | null = null;
   admission: Envelope['admission'] = null;
-  /** A status the catalogue of errors has no code for. */
-  status: number | null = null;
   readonly #meter: RouteMeter;
   readonly #since: number;
   readonly #log: Log;
@@ -70,7 +68,7 @@ export class Exchange implements Envelope {
       return;
     }
     const wire = dialect.error(error);
-    this.write(this.status ?? wire.status, error.details.headers, JSON.stringify(wire.body));
+    this.write(wire.status, error.details.headers, JSON.stringify(wire.body));
   }
 
   logFailure(error: unknown): void {

@@ -85,14 +85,15 @@ export function createGate(parts: { keeper: Gatekeeper; rules: AccessRules; log:
   }
 }
 
+export function targetTooLong(): ServiceError {
+  return new ServiceError('uri_too_long', `The request target is longer than ${MAX_TARGET} characters.`);
+}
+
 /** What of HTTP the parser lets through and nobody should send. */
 function checkHead(exchange: Exchange): void {
   const { raw } = exchange.request;
   const target = raw.url ?? '';
-  if (target.length > MAX_TARGET) {
-    exchange.status = 414;
-    throw new ServiceError('invalid_request', `The request target is longer than ${MAX_TARGET} characters.`);
-  }
+  if (target.length > MAX_TARGET) throw targetTooLong();
   if (target.charCodeAt(0) !== SLASH) throw new ServiceError('invalid_request', 'The request target must be a path.');
   if (raw.headers.host === undefined ? raw.httpVersion !== '1.0' : countHosts(raw.rawHeaders) > 1) {
     throw new ServiceError('invalid_request', 'Send exactly one Host header.', { param: 'host' });

@@ -3,7 +3,7 @@
 import type { Socket } from 'node:net';
 import { ServiceError } from '#core/errors.ts';
 import { reading } from './body.ts';
-import { MAX_TARGET } from './gate.ts';
+import { MAX_TARGET, targetTooLong } from './gate.ts';
 import type { Dialect } from './route.ts';
 import { answered, headersOf, writeRaw } from './write.ts';
 
@@ -24,12 +24,11 @@ export function answerParserError(
     return;
   }
   const target = /^[!-~]+ (\S*)/.exec(startOf(error.rawPacket))?.[1];
-  const { said, status } = explain(error, target ?? '');
   const { dialect } = parts.endOf(target ?? reading.get(socket) ?? '');
-  const wire = dialect.error(said);
+  const wire = dialect.error(explain(error, target ?? ''));
   const headers = headersOf({ requestId: parts.requestId(), cors: null, admission: null });
   socket.once('error', () => {});
-  writeRaw(socket, status ?? wire.status, headers, JSON.stringify(wire.body));
+  writeRaw(socket, wire.status, headers, JSON.stringify(wire.body));
   socket.destroySoon();
 }
 
@@ -37,20 +36,16 @@ function startOf(packet: unknown): string {
   return packet instanceof Uint8Array ? Buffer.from(packet.subarray(0, 2 * MAX_TARGET)).toString('latin1') : '';
 }
 
-/** `status` where the catalogue of errors has no code of its own. */
-function explain({ code }: ParserError, target: string): { said: ServiceError; status: number | null } {
+function explain({ code }: ParserError, target: string): ServiceError {
   switch (code) {
     case 'HPE_HEADER_OVERFLOW':
-      if (target.length > MAX_TARGET) {
-        const message = `The request target is longer than ${MAX_TARGET} characters.`;
-        return { said: new ServiceError('invalid_request', message), status: 414 };
-      }
-      return { said: new ServiceError('headers_too_large', 'The request headers are too large.'), status: null };
+      if (target.length > MAX_TARGET) return targetTooLong();
+      return new ServiceError('headers_too_large', 'The request headers are too large.');
     case 'HPE_CHUNK_EXTENSIONS_OVERFLOW':
-      return { said: new ServiceError('body_too_large', 'The chunk extensions are too large.'), status: null };
+      return new ServiceError('body_too_large', 'The chunk extensions are too large.');
     case 'ERR_HTTP_REQUEST_TIMEOUT':
-      return { said: new ServiceError('invalid_request', 'The request took too long to arrive.'), status: 408 };
+      return new ServiceError('request_timeout', 'The request took too long to arrive.');
     default:
-      return { said: new ServiceError('invalid_request', 'The request is not valid HTTP.'), status: null };
+      return new ServiceError('invalid_request', 'The request is not valid HTTP.');
   }
 }

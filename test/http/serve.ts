@@ -166,6 +166,8 @@ function wireError(dialect: string, { code, message, details }: ServiceError): W
 }
 
 const STATUS: Record<string, number> = {
+  request_timeout: 408,
+  uri_too_long: 414,
   invalid_request: 400,
   key_required: 401,
   unauthorized: 401,
