@@ -140,6 +140,8 @@ export async function serve(config: Config): Promise<Running> {
       stopSweep();
       server.stop();
       await runLoop.drain(config.timeouts.drain);
+      // What has just ended is still to be said on its stream or socket: that takes no longer than one turn.
+      await new Promise(setImmediate);
       await server.close(AFTER_DRAIN_MS);
       await models.close();
       await store.close();

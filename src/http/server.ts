@@ -154,8 +154,6 @@ export async function createServer(parts: HttpParts): Promise<HttpServer> {
 
   async function close(graceMs: number): Promise<void> {
     stop();
-    // What has just ended is still to be said on its stream or socket: that takes no longer than one turn.
-    await new Promise(setImmediate);
     connections.closeAll();
     // Connections that were busy become idle, and nobody else closes them before their own time limit.
     const idle = setInterval(() => server.closeIdleConnections(), 50);
