@@ -154,6 +154,8 @@ export interface SocketOut {
   admit(): void;
   /** The same as `Call.once`, for a frame with a key of its own; throws `invalid_request` for a key that is none. */
   once(key: string, command: unknown): Once;
+  /** Logs what should not have happened; the socket stays open. */
+  failed(error: unknown): void;
 }
 
 export interface SocketSource extends StreamSource {

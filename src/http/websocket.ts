@@ -126,6 +126,10 @@ class SocketConnection implements SocketOut, Connection {
     return this.#context.once(key, command);
   }
 
+  failed(error: unknown): void {
+    this.#context.failed(error);
+  }
+
   tick(): void {
     this.#ticks++;
     this.#silentTicks++;

@@ -222,6 +222,7 @@ function openSocket(
       else await stopAnswer(frame.message_id);
     } catch (error) {
       const known = error instanceof ServiceError ? error : new ServiceError('internal', 'Internal server error');
+      if (known.code === 'internal') socket.failed(error);
       socket.send(errorFrame(known));
       if (known.code === 'rate_limited' && ++refused >= MAX_REFUSED) socket.close(1008, 'Rate limit exceeded');
     }
