@@ -145,7 +145,7 @@ const KNOWN: Record<string, Facts> = {
 };
 
 /** The tables of all dialects, and the server's own. Nothing is called, so nothing needs to be there. */
-export function allDialects(): Dialect[] {
+function allDialects(): Dialect[] {
   const nothing = async () => {
     throw new Error('The walker calls no handler.');
   };

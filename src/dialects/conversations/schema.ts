@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 
-export const message = z.object({
+const message = z.object({
   id: z.uuid(),
   content: z.string(),
   role: z.enum(['user', 'assistant', 'system']),
