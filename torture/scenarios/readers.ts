@@ -1,5 +1,6 @@
 /** Readers that stop reading a long answer: what they cost the server, and the others. */
 
+import { rmSync } from 'node:fs';
 import { createServer, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -8,110 +9,105 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { startServer, type TestServer } from '../../test/support/server.ts';
 import { runsEnd } from '../inspect.ts';
 import { eventsText, readInference, wholeEvents } from '../reader.ts';
-import { atMost, exactly, quantile, type Result, type Scenario, type Sizes, told } from '../scenario.ts';
-import { createCaller, expect, liveBytes, makeChat, memoryEnv, tortureEnv } from '../stage.ts';
+import { atMost, exactly, inLanes, quantile, type Result, type Scenario, type Sizes, told } from '../scenario.ts';
+import { type Caller, createCaller, expect, liveBytes, makeChat, memoryEnv, tortureEnv } from '../stage.ts';
 
 const USER = 'reader';
 /** One character a delta; the largest answer there is. */
 const CHARACTERS = 1024 * 1024;
-const PER_TICK = 200;
+const PER_TICK = 100;
 const TICK_MS = 5;
-/** When the kernel's buffers of readers that stop are full. */
-const FULL_AFTER_MS = 10_000;
+const MEASURE_MS = 7000;
+/** By then the kernel's buffers of readers that stop are full: they are the first megabytes of each. */
+const FULL_AFTER_MS = 15_000;
 const WRITERS = 8;
 const KIB_EACH = 256;
 const SLOWER = 1.2;
 const CHAR = (i: number) => String.fromCharCode(97 + (i % 26));
+
+const mib = (bytes: number) => (bytes / 1024 / 1024).toFixed(0);
 
 export const readers: Scenario = {
   title: 'readers that stop reading an answer of 1 MiB in one-character deltas',
   row: 'client reads slowly or not at all',
   async run({ readers: count = 200 }: Sizes): Promise<Result> {
     const model = await startDripModel();
+    const file = join(tmpdir(), `parlance-memory-${process.pid}`);
+    const env = tortureEnv({ OPENAI_BASE_URL: model.url, OPENAI_API_KEY: 'torture', ...memoryEnv(file) });
+    const server = await startServer({ env });
+    const caller = createCaller(server, USER, WRITERS + 4);
+    const sockets: Socket[] = [];
     const evidence: string[] = [];
     try {
-      // The same twice, so that what the answer itself costs is not counted.
-      const without = await measure(model.url, 0, evidence);
-      const with_ = await measure(model.url, count, evidence);
+      // One good reader all the time; beside it first those that stop, then nobody.
+      const chat = await makeChat(caller, 'Drip');
+      const other = await makeChat(caller);
+      let ended = false;
+      const good = readInference(server, { user: USER, chat }).finally(() => {
+        ended = true;
+      });
+      await inLanes(count, 50, async () => {
+        sockets.push(await stoppedReader(server, chat));
+      });
+      await wait(FULL_AFTER_MS);
+      const with_ = await write(caller, other, MEASURE_MS);
+      // What they alone hold is what goes with them: the answer itself grows in memory meanwhile.
+      const held = await liveBytes(server, file);
+      for (const socket of sockets) socket.destroy();
+      await wait(500);
+      const gone = await liveBytes(server, file);
+      const without = await write(caller, other, MEASURE_MS);
+      if (ended) evidence.push('The answer ended before everything was measured');
+
+      const { events } = wholeEvents((await good).bytes);
+      check(eventsText(events), 'The good reader', evidence);
+      const places = [1000, 100_000, 500_000, 900_000, 1_000_000];
+      let back = 0;
+      for (const place of places) {
+        const rest = wholeEvents((await readInference(server, { user: USER, chat, after: String(place) })).bytes);
+        if (rest.events === events.slice(events.indexOf(`id: ${place + 1}\n`))) back++;
+        else evidence.push(`Who comes back after ${place} gets something else`);
+      }
+      const slower = quantile(with_, 0.99) / quantile(without, 0.99);
+      const both = (share: number) => `${quantile(without, share).toFixed(1)}, ${quantile(with_, share).toFixed(1)}`;
       return {
         figures: [
-          exactly('stopped readers', with_.stopped, count),
-          told('memory in use without and with them, MiB', `${mib(without.bytes)}, ${mib(with_.bytes)}`),
-          atMost('memory each', Math.round((with_.bytes - without.bytes) / 1024 / count), KIB_EACH, 'KiB'),
-          told('writes of others meanwhile, p50 in ms', `${without.p50.toFixed(1)}, ${with_.p50.toFixed(1)}`),
-          told('p99 in ms', `${without.p99.toFixed(1)}, ${with_.p99.toFixed(1)}`),
-          atMost("the others' p99 with them", with_.p99 / without.p99, SLOWER, '×'),
-          exactly('of 5 who come back, read it to the end', with_.back, 5),
-          exactly('runs left open', with_.open, 0),
+          exactly('stopped readers', sockets.length, count),
+          told('memory in use with them, and once they are gone, MiB', `${mib(held)}, ${mib(gone)}`),
+          atMost('memory each', Math.round((held - gone) / 1024 / count), KIB_EACH, 'KiB'),
+          told('writes of others meanwhile, p50 in ms', both(0.5)),
+          told('p99 in ms', both(0.99)),
+          atMost("the others' p99 with them", Number(slower.toFixed(2)), SLOWER, '×'),
+          exactly(`of ${places.length} who come back, given the rest byte for byte`, back, places.length),
+          exactly('runs left open', await runsEnd(server.data, 10_000), 0),
         ],
         evidence,
       };
     } finally {
+      for (const socket of sockets) socket.destroy();
+      await caller.close();
+      await server.close();
       await model.close();
+      rmSync(file, { force: true });
     }
   },
 };
 
-const mib = (bytes: number) => (bytes / 1024 / 1024).toFixed(0);
-
-interface Measured {
-  stopped: number;
-  /** In use by the server while they are stopped. */
-  bytes: number;
-  p50: number;
-  p99: number;
-  back: number;
-  open: number;
-}
-
-/** One long answer with one good reader and `count` that stop, while others write. */
-async function measure(model: string, count: number, evidence: string[]): Promise<Measured> {
-  const file = join(tmpdir(), `parlance-memory-${process.pid}`);
-  const env = tortureEnv({ OPENAI_BASE_URL: model, OPENAI_API_KEY: 'torture', ...memoryEnv(file) });
-  const server = await startServer({ env });
-  const caller = createCaller(server, USER, WRITERS + 4);
-  const sockets: Socket[] = [];
-  try {
-    const chat = await makeChat(caller, 'Drip');
-    const other = await makeChat(caller);
-    const good = readInference(server, { user: USER, chat });
-    for (let i = 0; i < count; i++) sockets.push(await stoppedReader(server, chat));
-    // Until then the kernel takes their share for them, some megabytes each.
-    await wait(FULL_AFTER_MS);
-    const bytes = await liveBytes(server, file);
-    const times: number[] = [];
-    let writing = true;
-    const writers = Array.from({ length: WRITERS }, async () => {
-      while (writing) {
-        const began = performance.now();
-        const body = { chat_id: other, role: 'Human', message: 'Meanwhile' };
-        await expect(201, caller.call('POST', '/conversations/create', body));
-        times.push(performance.now() - began);
-        await wait(10);
-      }
-    });
-    const whole = await good;
-    writing = false;
-    await Promise.all(writers);
-    const open = await runsEnd(server.data, 10_000);
-    check(eventsText(wholeEvents(whole.bytes).events), 'The good reader', evidence);
-    let back = 0;
-    if (count > 0) {
-      for (const [i] of [1, 2, 3, 4, 5].entries()) {
-        const after = String(1000 + i * 100_000);
-        const rest = await readInference(server, { user: USER, chat, after });
-        const all = wholeEvents(whole.bytes).events;
-        const from = all.indexOf(`id: ${Number(after) + 1}\n`);
-        if (wholeEvents(rest.bytes).events === all.slice(from)) back++;
-        else evidence.push(`Who comes back after ${after} gets something else`);
-      }
+/** Writers of another conversation, for so long; gives how many milliseconds each write took. */
+async function write(caller: Caller, chat: string, ms: number): Promise<number[]> {
+  const times: number[] = [];
+  const until = performance.now() + ms;
+  const writer = async () => {
+    while (performance.now() < until) {
+      const began = performance.now();
+      const body = { chat_id: chat, role: 'Human', message: 'Meanwhile' };
+      await expect(201, caller.call('POST', '/conversations/create', body));
+      times.push(performance.now() - began);
+      await wait(10);
     }
-    return { stopped: sockets.length, bytes, p50: quantile(times, 0.5), p99: quantile(times, 0.99), back, open };
-  } finally {
-    for (const socket of sockets) socket.destroy();
-    await caller.close();
-    await server.close();
-  }
+  };
+  await Promise.all(Array.from({ length: WRITERS }, writer));
+  return times;
 }
 
 function check(text: string, who: string, evidence: string[]): void {

@@ -1,5 +1,6 @@
 /** Connections that hold on without a word, and sockets that never stop talking. */
 
+import { rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -67,6 +68,7 @@ export const sockets: Scenario = {
     } finally {
       for (const socket of idle) socket.terminate();
       await server.close();
+      rmSync(file, { force: true });
     }
   },
 };
