@@ -286,6 +286,18 @@ describe('resume', () => {
     assert.equal(model.calls.length, asked);
   });
 
+  it('picks up a message that waits for its turn', async () => {
+    const [asker, watcher] = await Promise.all([connect('&stream=true'), connect()]);
+    const { call } = await begin(asker, 1);
+    asker.send(message('2'));
+    const { message_id } = await asker.next();
+    watcher.send({ type: 'resume', message_id });
+    await call.releaseAll();
+    const frames = await watcher.until('response');
+    assert.deepEqual([joined(frames), frames.at(-1)?.content], ['You said: 2', 'You said: 2']);
+    assert.ok(frames.every((frame) => frame.message_id === message_id));
+  });
+
   it('replays an entry made by hand', async () => {
     const { body: chat } = await alice.request<{ id: string }>('POST', '/chats/create', { body: { name: 'c' } });
     const entry = { chat_id: chat.id, role: 'Assistant', message: 'By hand.' };
@@ -468,6 +480,19 @@ describe('a bad frame', () => {
   });
 });
 
+it('a socket may have 100 messages waiting; one more is an error, and the others wait on', async () => {
+  const socket = await connect('&stream=true');
+  const { call, conversation_id } = await begin(socket, 1);
+  for (let i = 1; i <= 100; i++) socket.send(message(`${i}`, { conversation_id }));
+  // The running one and 99 others are accepted, each with its opening delta; the last is refused at once.
+  const frames: Frame[] = [];
+  while (frames.length < 100) frames.push(await socket.next());
+  assert.equal(frames.filter(({ type, seq }) => type === 'delta' && seq === 0).length, 99);
+  assert.match(frames.find(({ type }) => type === 'error')?.detail ?? '', /100 messages/);
+  await alice.request('DELETE', `/conversations/${conversation_id}`);
+  assert.equal(await call.over, 'left');
+});
+
 describe('what closes a socket', () => {
   it('a frame over 1 MiB: 1009', async () => {
     const socket = await connect();
@@ -494,7 +519,7 @@ describe('what closes a socket', () => {
     assert.equal(await count(), 0);
   });
 
-  it('its key is revoked: 1008 within 5 s, and the answer goes on', async () => {
+  it('its key is revoked: 1008 within 5 s, an event stream ends too, and the answer goes on', async () => {
     const key = await keys.create({ user: 'leaver' });
     const { secret } = await keys.create({ user: 'leaver' });
     const headers = { authorization: key.secret };
@@ -504,14 +529,17 @@ describe('what closes a socket', () => {
     socket.send(message('Count.'));
     const call = await model.call(from);
     const { conversation_id } = await socket.next();
+    const path = `/conversations/inference/${conversation_id}`;
+    const stream = await server.visitor(headers).open('GET', path);
+    const leaver = server.visitor({ authorization: secret });
+    const kept = await leaver.open('GET', path);
     const revoked = performance.now();
     await keys.revoke(key);
     assert.equal((await socket.closed).code, 1008);
+    assert.equal(await stream.ended, '');
     assert.ok(performance.now() - revoked < 5_500, `after ${performance.now() - revoked} ms`);
     await call.releaseAll();
-    const leaver = server.visitor({ authorization: secret });
-    const follow = await leaver.request('GET', `/conversations/inference/${conversation_id}`);
-    assert.match(follow.text, /event: done/);
+    assert.match(await kept.ended, /event: done/, 'the stream of another key of the same user stays');
     const { body } = await leaver.request<Conversation>('GET', `/conversations/${conversation_id}`);
     assert.equal(body.messages.at(-1)?.content, TEXT);
   });
