@@ -37,14 +37,18 @@ function openTerminal(args: string[], options: { cwd: string; env?: Record<strin
     /** Resolves when the screen shows it, behind what was waited for before. */
     shows: (text: string) =>
       new Promise<void>((resolve, reject) => {
+        // Names what was waited for, where the test would only run out of time.
+        const late = setTimeout(() => reject(new Error(`It never showed ${JSON.stringify(text)}:\n${shown}`)), 60_000);
         check = () => {
           const screen = stripVTControlCharacters(shown).replaceAll('\r', '');
           const at = screen.indexOf(text, read);
           if (at < 0) return;
           read = at + text.length;
+          clearTimeout(late);
           resolve();
         };
         check();
+        void ended.then(() => clearTimeout(late));
         void ended.then(() => reject(new Error(`It ended before it showed ${JSON.stringify(text)}:\n${shown}`)));
       }),
   };
@@ -117,6 +121,7 @@ test('a conversation: answers, history, a name, an end', { skip }, async () => {
   await chat.shows('> ');
   chat.type(`/list${KEYS.enter}`);
   await chat.shows('There are no chats yet.');
+  await chat.shows('> ');
   chat.type(KEYS.ctrlD);
   assert.equal(await chat.ended, 0);
 });
