@@ -62,7 +62,7 @@ export function inspect(folder: string): string[] {
 }
 
 /** Runs that are not ended. */
-export function countOpenRuns(folder: string): number {
+function countOpenRuns(folder: string): number {
   return countRows(folder, 'select count(*) as count from runs where ended_at is null');
 }
 

@@ -10,6 +10,8 @@ import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileS
 import { basename, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 
+/** Not there everywhere; a name, so that nobody takes it for a dependency. */
+const program = 'strace';
 const CALLS = 'pwrite64,fdatasync,fsync,ftruncate,write,writev,sendmsg,sendto';
 /** Longer than a page of the database and than any answer looked at. */
 const LONGEST = 65_536;
@@ -25,7 +27,7 @@ export type Op =
 export function whyNoTrace(): string | null {
   if (process.platform !== 'linux') return 'needs Linux and strace';
   try {
-    execFileSync('strace', ['-o', '/dev/null', '-e', 'trace=fsync', 'true'], { stdio: 'pipe' });
+    execFileSync(program, ['-o', '/dev/null', '-e', 'trace=fsync', 'true'], { stdio: 'pipe' });
     return null;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 'needs strace: apt-get install strace';
@@ -41,7 +43,7 @@ export interface Trace {
 /** Attaches to all threads of a process. Resolves once nothing it does goes unseen. */
 export async function trace(pid: number, output: string): Promise<Trace> {
   const args = ['-f', '-y', '-xx', '-s', String(LONGEST), '-e', `trace=${CALLS}`, '-e', 'signal=none'];
-  const strace = spawn('strace', [...args, '-o', output, '-p', String(pid)], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const strace = spawn(program, [...args, '-o', output, '-p', String(pid)], { stdio: ['ignore', 'ignore', 'pipe'] });
   const exited = once(strace, 'exit');
   let said = '';
   await new Promise<void>((resolve, reject) => {

