@@ -37,7 +37,10 @@ export function preload(name: string): Record<string, string> {
 export async function openStage(env: Record<string, string> = {}): Promise<Stage> {
   const model = await startModel();
   const all = tortureEnv({ OPENAI_BASE_URL: `${model.origin}/v1`, OPENAI_API_KEY: 'torture', ...env });
-  const server = await startServer({ env: all });
+  const server = await startServer({ env: all }).catch(async (error) => {
+    await stop(model.child);
+    throw error;
+  });
   return {
     server,
     env: all,

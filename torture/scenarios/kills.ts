@@ -37,6 +37,8 @@ export const kills: Scenario = {
     let up = Promise.withResolvers<void>();
     up.resolve();
     let over = false;
+    /** The scenario itself has failed: nothing is tried again. */
+    let failed = false;
 
     /** Sends it until there is an answer, with the same key. */
     async function persist(method: string, path: string, body: unknown, key: string): Promise<Answer> {
@@ -48,7 +50,8 @@ export const kills: Scenario = {
           if (answer.status !== 503) return answer;
           counts.refused++;
           await wait(20);
-        } catch {
+        } catch (error) {
+          if (failed) throw error;
           counts.cutOff++;
           await wait(5);
         }
@@ -104,6 +107,8 @@ export const kills: Scenario = {
       const made = await persist('POST', '/chats/create', { name: 'Everybody' }, 'shared');
       const shared: Chat = { id: JSON.parse(made.text).id, written: [], asked: false, deleted: false };
       const writing = Promise.all(Array.from({ length: writers }, (_, writer) => write(writer, shared)));
+      // Told where it is awaited.
+      writing.catch(() => {});
       for (let kill = 0; kill < count; kill++) {
         await wait(between(20, 500));
         up = Promise.withResolvers();
@@ -142,6 +147,7 @@ export const kills: Scenario = {
       };
     } finally {
       over = true;
+      failed = true;
       up.resolve();
       await caller.close();
       await stage.close();
