@@ -25,8 +25,17 @@ export function makeCall(
   if (route.method === 'SOCKET') return new HttpCall(exchange, principal, params, query, undefined, null);
   const body = route.body === undefined ? undefined : checkBody(route.body, raw);
   const key = route.method === 'GET' ? null : idempotencyKey(request.headers['idempotency-key']);
-  const command = { method: route.method, path: route.path, params, query, body };
-  return new HttpCall(exchange, principal, params, query, body, key === null ? null : once(key, digest, command));
+  if (key === null) return new HttpCall(exchange, principal, params, query, body, null);
+  const said = exchange.dialect.namesUser ? { query: withoutUser(query), body: withoutUser(body) } : { query, body };
+  const command = { method: route.method, path: route.path, params, ...said };
+  return new HttpCall(exchange, principal, params, query, body, once(key, digest, command));
+}
+
+/** Who asks is no part of what is asked: a retry may name the same user in another place. */
+function withoutUser(fields: unknown): unknown {
+  if (typeof fields !== 'object' || fields === null) return fields;
+  const { user_id: _, ...rest } = fields as Record<string, unknown>;
+  return rest;
 }
 
 /** `body` has whatever type the route's schema gives it; undefined stands for any of them. */

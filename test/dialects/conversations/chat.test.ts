@@ -230,3 +230,14 @@ describe('POST /chat when the model fails', () => {
     assert.equal((await alice.request('GET', '/conversations')).text, '[]');
   });
 });
+
+it('a retry may name the same user in another place', async () => {
+  const calls = model.calls.length;
+  const visitor = server.visitor();
+  const headers = { 'idempotency-key': 'moved' };
+  const first = await visitor.request('POST', '/chat', { body: { message: 'Hi', user_id: 'mover' }, headers });
+  const second = await visitor.request('POST', '/chat?user_id=mover', { body: { message: 'Hi' }, headers });
+  assert.equal(first.status, 200, first.text);
+  assert.equal(second.text, first.text);
+  assert.equal(model.calls.length, calls + 1);
+});
