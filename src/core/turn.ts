@@ -83,6 +83,12 @@ export interface Turn {
   items: Item[];
 }
 
+/** A turn's place in its conversation's tree. */
+export interface TreeNode extends Pick<Turn, 'id' | 'parent' | 'depth' | 'role'> {
+  /** A client's own id for it. */
+  externalId: string | null;
+}
+
 /** The most text of one message, in UTF-8 bytes (DIALECTS.md: "a message text over 1 MiB" is 400). */
 export const MAX_MESSAGE_BYTES = 1024 * 1024;
 
@@ -104,6 +110,11 @@ export function sourcesOf(items: readonly Item[]): Source[] {
 /** Whether a flat dialect shows it: an emptied turn stays as an unseen link. An answer being written is shown. */
 export function isVisible(turn: Turn): boolean {
   return turn.items.length > 0 || turn.status !== 'completed';
+}
+
+/** Nothing but what a caller's tools gave: it belongs to the answer that asked for it. */
+export function isToolResult({ role, items }: Turn): boolean {
+  return role === 'user' && items.length > 0 && items.every((item) => item.type === 'function_call_output');
 }
 
 /** A text message as one item. */

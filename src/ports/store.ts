@@ -17,7 +17,7 @@ import type { Once } from '#core/once.ts';
 import type { Cursor } from '#core/page.ts';
 import type { ApiKey, Invite, Owner, User } from '#core/principal.ts';
 import type { Attempt, Run, RunRequest } from '#core/run.ts';
-import type { Item, Role, Turn } from '#core/turn.ts';
+import type { Item, Role, TreeNode, Turn } from '#core/turn.ts';
 
 /** What a unit gave. `replayed`: this is the first outcome again, nothing was written. */
 export interface Outcome<T> {
@@ -74,6 +74,8 @@ export interface AcceptMessage extends Write {
   input: NewTurn;
   /** Must be a turn of that conversation, else `not_found`; null: the head. */
   parent: string | null;
+  /** A user turn of that conversation, else `not_found`: the input becomes its sibling, and takes over its external id. */
+  replaces?: string;
   /** Null stores the input only. */
   answer: NewAnswer | null;
   onBusy: OnBusy;
@@ -100,6 +102,16 @@ export interface AnswerTurn {
   /** A conversation (its newest user turn on the shown branch is answered) or a turn of the user's own role. */
   target: { conversation: ConversationRef } | { turn: string };
   answer: NewAnswer;
+}
+
+export interface AnswerAgain extends Write {
+  /** A user turn of that conversation, else `not_found`. */
+  conversation: string;
+  turn: string;
+  answer: NewAnswer;
+  onBusy: OnBusy;
+  /** Whether it is to have a further answer beside the one it has. */
+  sibling: boolean;
 }
 
 /** One stretch of a run's log, packed by `packEvents`. */
@@ -206,6 +218,10 @@ export interface Store {
    */
   readContext(read: { conversation: string; turn: string; tokens: number }): Promise<Turn[]>;
   findTurn(owner: Owner, turn: string): Promise<{ conversation: Conversation; turn: Turn } | null>;
+  /** A turn of one conversation by a client's own id for it, else by its id. */
+  findMessage(owner: Owner, conversation: string, id: string): Promise<Turn | null>;
+  /** The newest turns of all branches from a depth on, at most `limit` of them, in the order of acceptance. */
+  readTree(read: { owner: Owner; conversation: string; depth: number; limit: number }): Promise<TreeNode[]>;
 
   // Runs
   /**
@@ -221,6 +237,11 @@ export interface Store {
    * unknown: `not_found`.
    */
   answerTurn(unit: AnswerTurn): Promise<Accepted>;
+  /**
+   * Answers a user turn below itself, and moves the head there: the newest answer it has comes back as it is, unless a
+   * `sibling` is wanted or there is none. One whose run failed before its first token is written anew in either case.
+   */
+  answerAgain(unit: AnswerAgain): Promise<Outcome<Accepted>>;
   findRun(owner: Owner, run: string): Promise<Run | null>;
   /** The newest run that writes or wrote a turn. */
   findRunOfTurn(owner: Owner, turn: string): Promise<Run | null>;

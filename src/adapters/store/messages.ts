@@ -3,7 +3,16 @@
 import { notFound, ServiceError } from '#core/errors.ts';
 import type { Run } from '#core/run.ts';
 import type { Turn } from '#core/turn.ts';
-import type { Accepted, AcceptMessage, AnswerTurn, NewAnswer, OnBusy, Outcome } from '#ports/store.ts';
+import type {
+  Accepted,
+  AcceptMessage,
+  AnswerAgain,
+  AnswerTurn,
+  NewAnswer,
+  NewTurn,
+  OnBusy,
+  Outcome,
+} from '#ports/store.ts';
 import { addChange } from './changes.ts';
 import { type ConversationRow, findInner, requireOwned, toConversation } from './conversation-rows.ts';
 import { makeConversation } from './conversations.ts';
@@ -11,13 +20,13 @@ import { recall, remember } from './idempotency.ts';
 import { addRun, loadRun, openAnswers } from './runs.ts';
 import { type Sql, statement } from './sql.ts';
 import type { Row } from './tables.ts';
-import { addTurn, findInConversation, findTurn, giveRun, loadTurn } from './turns.ts';
+import { addTurn, findByExternalId, findInConversation, findTurn, giveRun, loadTurn } from './turns.ts';
 
 const updateHead = statement<{ id: string; head: string; depth: number; now: number }>(`
   update conversations set head = :head, head_depth = :depth, updated_at = :now, active_at = :now where id = :id`);
 
-const selectByExternalId = statement<{ conversation: string; externalId: string }, { id: string }>(`
-  select id from turns where conversation = :conversation and external_id = :externalId`);
+const updateExternalId = statement<{ id: string; externalId: string | null }>(`
+  update turns set external_id = :externalId where id = :id`);
 
 /** The newest of the answers to a turn. */
 const selectAnswer = statement<{ turn: string }, { id: string }>(`
@@ -43,8 +52,13 @@ export async function acceptMessage(sql: Sql, unit: AcceptMessage): Promise<Outc
     'ref' in unit.conversation
       ? await requireOwned(sql, owner, unit.conversation.ref)
       : (await makeConversation(sql, unit, unit.conversation.create)).row;
-  const parent = await findParent(sql, unit, row);
+  const replaced = unit.replaces === undefined ? null : await requireUserTurn(sql, row.id, unit.replaces);
+  const parent = replaced === null ? await findParent(sql, unit, row) : above(replaced);
+  await checkExternalId(sql, row.id, unit.input, replaced);
   const place = unit.answer === null ? null : await findPlace(sql, row.id, unit.onBusy);
+  if (replaced !== null && replaced.external_id === unit.input.externalId) {
+    await sql.run(updateExternalId, { id: replaced.id, externalId: null });
+  }
   const input = await addInput(sql, unit, row, parent);
   const made =
     unit.answer === null || place === null
@@ -70,7 +84,7 @@ export async function answerTurn(sql: Sql, unit: AnswerTurn): Promise<Accepted> 
   const there = await sql.first(selectAnswer, { turn: input.id });
   if (there !== undefined) {
     const answer = await loadTurn(sql, there.id);
-    if (answer !== null) return answerAgain(sql, row, input, answer, { wanted: unit.answer, onBusy: 'queue', now });
+    if (answer !== null) return answerAnew(sql, row, input, answer, { wanted: unit.answer, onBusy: 'queue', now });
   }
   const place = await findPlace(sql, row.id, 'queue');
   const head = row.head === null ? null : { id: row.head, depth: row.head_depth };
@@ -79,8 +93,43 @@ export async function answerTurn(sql: Sql, unit: AnswerTurn): Promise<Accepted> 
   return { conversation: toConversation(conversation), input, ...made, interrupts: [], fresh: true };
 }
 
+export async function answerAgain(sql: Sql, unit: AnswerAgain): Promise<Outcome<Accepted>> {
+  const kept = await recall(sql, unit);
+  if (kept !== null) return replay(sql, unit, kept);
+
+  const { owner, now, onBusy } = unit;
+  const row = await requireOwned(sql, owner, { by: 'id', id: unit.conversation });
+  await requireUserTurn(sql, row.id, unit.turn);
+  const input = await loadTurn(sql, unit.turn);
+  if (input === null) throw notFound('Message');
+  const there = await sql.first(selectAnswer, { turn: input.id });
+  const answer = there === undefined ? null : await loadTurn(sql, there.id);
+  let value: Accepted | null = null;
+  if (answer !== null) {
+    const again = await answerAnew(sql, row, input, answer, { wanted: unit.answer, onBusy, now });
+    if (again.fresh || !unit.sibling) value = again;
+  }
+  if (value === null) {
+    const place = await findPlace(sql, row.id, onBusy);
+    const made = await addAnswer(sql, row, { wanted: unit.answer, parent: input, answers: input.id, place, now });
+    const conversation = toConversation(await moveHead(sql, row, made.answer, now));
+    value = { conversation, input, ...made, interrupts: place.interrupts, fresh: true };
+  }
+  await remember(sql, unit, {
+    conversation: row.id,
+    input: input.id,
+    answer: value.answer?.id ?? null,
+    result: null,
+  });
+  return { value, replayed: false };
+}
+
 /** The first outcome again, as it is by now; a run that failed before its first token is made anew. */
-async function replay(sql: Sql, unit: AcceptMessage, kept: Row<'idempotency'>): Promise<Outcome<Accepted>> {
+async function replay(
+  sql: Sql,
+  unit: AcceptMessage | AnswerAgain,
+  kept: Row<'idempotency'>,
+): Promise<Outcome<Accepted>> {
   const { now } = unit;
   const row = kept.conversation === null ? undefined : await findInner(sql, kept.conversation);
   const input = kept.input === null ? null : await loadTurn(sql, kept.input);
@@ -90,12 +139,12 @@ async function replay(sql: Sql, unit: AcceptMessage, kept: Row<'idempotency'>): 
     const value = { conversation: toConversation(row), input, answer, run: null, interrupts: [], fresh: false };
     return { value, replayed: true };
   }
-  const value = await answerAgain(sql, row, input, answer, { wanted: unit.answer, onBusy: unit.onBusy, now });
+  const value = await answerAnew(sql, row, input, answer, { wanted: unit.answer, onBusy: unit.onBusy, now });
   return { value, replayed: !value.fresh };
 }
 
 /** The answer that is there; written by a new run if its run failed before the first token. */
-async function answerAgain(
+async function answerAnew(
   sql: Sql,
   row: ConversationRow,
   input: Turn,
@@ -114,6 +163,31 @@ async function answerAgain(
   await giveRun(sql, answer.id, run.id, status, now);
   const written: Turn = { ...answer, run: run.id, status, updatedAt: now };
   return { conversation, input, answer: written, run, interrupts: place.interrupts, fresh: true };
+}
+
+/** A user turn as it stands in the tree. */
+async function requireUserTurn(sql: Sql, conversation: string, id: string): Promise<Row<'turns'>> {
+  const turn = await findInConversation(sql, conversation, id);
+  if (turn === undefined || turn.role !== 'user') throw notFound('Message');
+  return turn;
+}
+
+/** What a turn hangs from. Only an answer made by hand asks for the role, and none replaces anything. */
+function above({ parent, depth }: Row<'turns'>): { id: string; depth: number; role: null } | null {
+  return parent === null ? null : { id: parent, depth: depth - 1, role: null };
+}
+
+/** A client's own id is one message's, unless that is the one being replaced. */
+async function checkExternalId(
+  sql: Sql,
+  conversation: string,
+  { externalId }: NewTurn,
+  replaced: { id: string } | null,
+): Promise<void> {
+  if (externalId === null) return;
+  const taken = await findByExternalId(sql, conversation, externalId);
+  if (taken === undefined || taken.id === replaced?.id) return;
+  throw new ServiceError('conflict', 'A message with this id is in the conversation already. Send a new id.');
 }
 
 /** The turn the input goes under: a place in the tree; null for the root. */
@@ -139,12 +213,6 @@ async function addInput(
   parent: { id: string; depth: number; role: Turn['role'] | null } | null,
 ): Promise<Turn> {
   const { input, now } = unit;
-  if (input.externalId !== null) {
-    const taken = await sql.first(selectByExternalId, { conversation: row.id, externalId: input.externalId });
-    if (taken !== undefined) {
-      throw new ServiceError('conflict', 'A message with this id is in the conversation already. Send a new id.');
-    }
-  }
   const turn = {
     conversation: row.id,
     id: input.id,

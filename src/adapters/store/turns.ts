@@ -3,7 +3,7 @@
 import { estimateTokens } from '#core/context.ts';
 import type { Conversation } from '#core/conversation.ts';
 import type { Owner } from '#core/principal.ts';
-import type { Item, Turn, TurnStatus } from '#core/turn.ts';
+import type { Item, TreeNode, Turn, TurnStatus } from '#core/turn.ts';
 import type { ReadPath } from '#ports/store.ts';
 import {
   CONVERSATIONS,
@@ -52,6 +52,18 @@ const updateRun = statement<{ id: string; run: string; status: TurnStatus; now: 
 
 const selectInConversation = statement<{ conversation: string; id: string }, Row<'turns'>>(`
   select * from turns where conversation = :conversation and id = :id`);
+
+const selectByExternalId = statement<{ conversation: string; externalId: string }, { id: string }>(`
+  select id from turns where conversation = :conversation and external_id = :externalId`);
+
+/** Newest first. */
+const selectTree = statement<
+  { conversation: string; depth: number; limit: number },
+  Pick<Row<'turns'>, 'id' | 'parent' | 'depth' | 'role' | 'external_id'>
+>(`
+  select id, parent, depth, role, external_id from turns
+  where conversation = :conversation and depth >= :depth
+  order by "row" desc limit :limit + 0`);
 
 const selectTurn = statement<{ id: string }, ItemRow>(`
   select t.*, i.body from turns t left join items i on i.turn = t.id where t.id = :id order by i.position`);
@@ -135,6 +147,31 @@ export async function findTurn(
   if (conversation === undefined) return null;
   const turn = await loadTurn(sql, id);
   return turn === null ? null : { conversation: toConversation(conversation), turn };
+}
+
+export async function findByExternalId(
+  sql: Sql,
+  conversation: string,
+  externalId: string,
+): Promise<{ id: string } | undefined> {
+  return sql.first(selectByExternalId, { conversation, externalId });
+}
+
+export async function findMessage(sql: Sql, owner: Owner, conversation: string, id: string): Promise<Turn | null> {
+  const row = await findOwned(sql, owner, { by: 'id', id: conversation });
+  if (row === undefined) return null;
+  const found = (await findByExternalId(sql, row.id, id)) ?? (await findInConversation(sql, row.id, id));
+  return found === undefined ? null : loadTurn(sql, found.id);
+}
+
+export async function readTree(
+  sql: Sql,
+  read: { owner: Owner; conversation: string; depth: number; limit: number },
+): Promise<TreeNode[]> {
+  const row = await findOwned(sql, read.owner, { by: 'id', id: read.conversation });
+  if (row === undefined) return [];
+  const rows = await sql.all(selectTree, { conversation: row.id, depth: read.depth, limit: read.limit });
+  return rows.reverse().map(({ external_id: externalId, ...node }) => ({ ...node, externalId }));
 }
 
 export async function readPath(

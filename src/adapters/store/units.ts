@@ -11,15 +11,16 @@ import {
 } from './conversations.ts';
 import { createInvite, redeemInvite } from './invites.ts';
 import { appendEvents, readEvents } from './logs.ts';
-import { acceptMessage, answerTurn } from './messages.ts';
+import { acceptMessage, answerAgain, answerTurn } from './messages.ts';
 import { findRun, findRunOfTurn, finishRun, openRuns, recordRun, startNextRun, startTitleRun } from './runs.ts';
 import { sweep } from './sweep.ts';
-import { findTurn, readContext, readPath } from './turns.ts';
+import { findMessage, findTurn, readContext, readPath, readTree } from './turns.ts';
 import { createKey, createUser, findKey, findKeyById, listKeys, listUsers, revokeKey } from './users.ts';
 
 /** They write. */
 export const units = {
   acceptMessage,
+  answerAgain,
   answerTurn,
   appendEvents,
   createConversation,
@@ -44,6 +45,7 @@ export const reads = {
   findConversation,
   findKey,
   findKeyById,
+  findMessage,
   findRun,
   findRunOfTurn,
   findTurn,
@@ -54,4 +56,5 @@ export const reads = {
   readContext,
   readEvents,
   readPath,
+  readTree,
 };
