@@ -12,6 +12,7 @@ import type { ModelRegistry } from './adapters/model/registry.ts';
 import { openSqliteStore } from './adapters/store/sqlite.ts';
 import { createWebSearch } from './adapters/web-search/web-search.ts';
 import type { Config } from './config.ts';
+import { aiSdk } from './dialects/ai-sdk/routes.ts';
 import { ask } from './dialects/ask/routes.ts';
 import { chatSessions } from './dialects/chat-sessions/routes.ts';
 import { chats } from './dialects/chats/routes.ts';
@@ -24,6 +25,7 @@ import { createServer } from './http/server.ts';
 import { createAdmit } from './service/admit.ts';
 import { createAssistants } from './service/assistants.ts';
 import { createAuthenticate, createKeyCache } from './service/authenticate.ts';
+import { createBranches } from './service/branches.ts';
 import { createCompletions } from './service/completions.ts';
 import { createConversations } from './service/conversations.ts';
 import { createFollowRun } from './service/follow-run.ts';
@@ -62,7 +64,7 @@ export const VERSION: string = JSON.parse(readFileSync(new URL('../package.json'
 
 /** Adding a dialect is adding a folder and one line here. */
 export function dialectsOf(services: Services): Dialect[] {
-  return [movieChat, chatSessions, conversations, chats, ask, openaiChat].map((dialect) => dialect(services));
+  return [movieChat, chatSessions, conversations, chats, ask, openaiChat, aiSdk].map((dialect) => dialect(services));
 }
 
 /** The models of a configuration, looked for once: for `doctor` and `model list`. The guide is never among them. */
@@ -101,11 +103,13 @@ export async function serve(config: Config): Promise<Running> {
   const keys = createKeys({ store, clock, ids, cache });
   const messages = createMessages({ store, clock, ids, liveRuns, runLoop, maxRuns: config.bounds.maxRuns });
   const runs = createFollowRun({ store, liveRuns, runLoop, clock });
+  const conversationsService = createConversations({ store, clock, ids, liveRuns });
   const services: Services = {
     authenticate: createAuthenticate({ keys: cache, clock, ids }),
     admit: createAdmit({ clock, rates: config.rates }),
-    conversations: createConversations({ store, clock, ids, liveRuns }),
+    conversations: conversationsService,
     messages,
+    branches: createBranches({ store, assistants, conversations: conversationsService, messages, runs }),
     runs,
     completions: createCompletions({ store, models, liveRuns, runLoop, messages, runs, clock, ids }),
     keys,

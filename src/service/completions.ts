@@ -4,7 +4,6 @@
  */
 
 import { invalid, ServiceError } from '#core/errors.ts';
-import { parseConversationRef } from '#core/ids.ts';
 import type { Once } from '#core/once.ts';
 import type { Principal } from '#core/principal.ts';
 import type { ContextTurn, Run, RunRequest } from '#core/run.ts';
@@ -12,6 +11,7 @@ import type { Item } from '#core/turn.ts';
 import type { Clock, Ids } from '#ports/clock.ts';
 import type { ModelInfo, Models } from '#ports/model.ts';
 import type { Store } from '#ports/store.ts';
+import { findByClientId } from './conversations.ts';
 import type { createFollowRun } from './follow-run.ts';
 import type { Follower, LiveRuns, Sink } from './live-runs.ts';
 import type { RunLoop } from './run-loop.ts';
@@ -141,14 +141,9 @@ export function createCompletions(parts: {
     return { run, conversation: listed ? id : null, follow };
   }
 
-  /** `X-Conversation-ID`: UUID or `conv_…`, then an id of the client's own, never a number. */
   async function placeOf(principal: Principal, text: string): Promise<Place> {
-    const ref = parseConversationRef(text);
-    if (ref?.by === 'id' && (await store.findConversation(principal, ref)) !== null) return { ref };
-    const external = { by: 'external', id: text } as const;
-    return (await store.findConversation(principal, external)) === null
-      ? { create: { externalId: text } }
-      : { ref: external };
+    const found = await findByClientId(store, principal, text);
+    return found === null ? { create: { externalId: text } } : { ref: { by: 'id', id: found.id } };
   }
 }
 

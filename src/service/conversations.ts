@@ -5,7 +5,7 @@ import { notFound } from '#core/errors.ts';
 import { type ConversationRef, parseConversationRef } from '#core/ids.ts';
 import type { Once } from '#core/once.ts';
 import { type Cursor, MAX_PAGE, MAX_PAGE_TEXT, type Page } from '#core/page.ts';
-import type { Principal } from '#core/principal.ts';
+import type { Owner, Principal } from '#core/principal.ts';
 import { isVisible, type Turn, textOf } from '#core/turn.ts';
 import type { Clock, Ids } from '#ports/clock.ts';
 import type { ListConversations, Outcome, Store } from '#ports/store.ts';
@@ -136,6 +136,16 @@ export function createConversations(parts: { store: Store; clock: Clock; ids: Id
     const before = oldest !== undefined && oldest.depth > 1 ? oldest.depth : null;
     return { conversation: read.conversation, turns: shown.filter(isVisible), before };
   }
+}
+
+/**
+ * Where clients make their own ids: UUID or `conv_…`, then an id of the client's own, never a number (DIALECTS.md, Rules
+ * for every dialect).
+ */
+export async function findByClientId(store: Store, owner: Owner, text: string): Promise<Conversation | null> {
+  const ref = parseConversationRef(text);
+  const found = ref?.by === 'id' ? await store.findConversation(owner, ref) : null;
+  return found ?? store.findConversation(owner, { by: 'external', id: text });
 }
 
 /** What has none of the accepted forms is not found, like what does not exist. */

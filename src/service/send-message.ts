@@ -40,6 +40,22 @@ export interface Input {
   items: Item[];
   onBusy: OnBusy;
   request: Partial<RunRequest>;
+  /** A client's own id for it. */
+  externalId?: string | null;
+  /** The turn it goes under; null: the head. */
+  parent?: string | null;
+  /** The user turn it replaces: its sibling, under its external id. */
+  replaces?: string;
+}
+
+/** A stored message of a person's that is to be answered below itself. */
+export interface Question {
+  conversation: string;
+  turn: string;
+  /** Whether it is to have a further answer beside the one it has. */
+  sibling: boolean;
+  onBusy: OnBusy;
+  request: Partial<RunRequest>;
 }
 
 const PLAIN_REQUEST: NewAnswer['request'] = {
@@ -65,7 +81,7 @@ export function createMessages(parts: {
   maxRuns: number;
 }) {
   const { store, clock, ids, liveRuns, runLoop, maxRuns } = parts;
-  return { send, accept, add, answer, refuseOverload };
+  return { send, accept, add, answer, answerAgain, refuseOverload };
 
   /**
    * Stores a person's message, durably, and starts its answer. Throws `not_found`, `conflict` (busy, with `reject`),
@@ -93,9 +109,10 @@ export function createMessages(parts: {
         id: ids.uuid(),
         role: 'user',
         items: input.items.map((item) => ({ ...item, id: ids.uuid() })),
-        externalId: null,
+        externalId: input.externalId ?? null,
       },
-      parent: null,
+      parent: input.parent ?? null,
+      ...(input.replaces !== undefined && { replaces: input.replaces }),
       answer: newAnswer(input.request),
       onBusy: input.onBusy,
     });
@@ -140,6 +157,20 @@ export function createMessages(parts: {
     if (accepted.answer === null) throw new ServiceError('internal', 'An entry was answered without an answer.');
     startAll(accepted);
     return { ...accepted, answer: accepted.answer };
+  }
+
+  /**
+   * Answers a stored message below itself. Without `sibling` what answers it already comes back as it is. Throws
+   * `not_found`, `overloaded`, `idempotency_mismatch`.
+   */
+  async function answerAgain(principal: Principal, question: Question, once: Once | null): Promise<Answered> {
+    refuseOverload();
+    const { request, ...facts } = question;
+    const unit = { owner: principal, now: clock.now(), once, ...facts, answer: newAnswer(request) };
+    const { value } = await store.answerAgain(unit);
+    if (value.answer === null) throw new ServiceError('internal', 'A message was answered without an answer.');
+    startAll(value);
+    return { ...value, answer: value.answer };
   }
 
   /** Starts, queues and interrupts as the store has decided. */

@@ -2,6 +2,7 @@
 
 import type { createAdmit } from './admit.ts';
 import type { createAuthenticate } from './authenticate.ts';
+import type { createBranches } from './branches.ts';
 import type { createCompletions } from './completions.ts';
 import type { createConversations } from './conversations.ts';
 import type { createFollowRun } from './follow-run.ts';
@@ -13,6 +14,7 @@ export interface Services {
   admit: ReturnType<typeof createAdmit>;
   conversations: ReturnType<typeof createConversations>;
   messages: ReturnType<typeof createMessages>;
+  branches: ReturnType<typeof createBranches>;
   runs: ReturnType<typeof createFollowRun>;
   completions: ReturnType<typeof createCompletions>;
   keys: ReturnType<typeof createKeys>;

@@ -34,6 +34,8 @@ interface Facts {
   needsUser?: true;
   /** It can start an inference. */
   asks?: true;
+  /** What an unknown id gives where that is not 404. */
+  unknown?: number;
 }
 
 /** A route with all that is known of it. */
@@ -45,6 +47,7 @@ export interface KnownRoute {
   body: Record<string, unknown> | undefined;
   needsUser: boolean;
   asks: boolean;
+  unknown: number;
 }
 
 const param = (name: string, ...kinds: Kind[]): IdField => ({ place: 'params', name, kinds });
@@ -132,6 +135,16 @@ const KNOWN: Record<string, Facts> = {
   'GET /v1/models': {},
   'GET /v1/models/:id': { plain: ['id'] },
 
+  // The client makes its own ids: one of somebody else's makes one of one's own. Tested with that dialect.
+  'POST /ui/chat': {
+    body: { id: 'mine', message: { id: 'hi', role: 'user', parts: [{ type: 'text', text: 'Hi' }] } },
+    plain: ['id', 'message', 'messages', 'role', 'parts', 'trigger', 'messageId', 'model', 'assistant', 'tools'],
+    asks: true,
+  },
+  'GET /ui/chat/:id/stream': { ids: id, unknown: 204 },
+  'GET /ui/chat/:id': { ids: id, plain: page },
+  'POST /ui/chat/:id/stop': { ids: id },
+
   'GET /healthz': {},
   'GET /readyz': {},
   'GET /metrics': {},
@@ -167,7 +180,7 @@ export function knownRoutes(): { routes: KnownRoute[]; problems: string[] } {
         );
         continue;
       }
-      const { ids = [], body, plain = [], needsUser = false, asks = false } = facts;
+      const { ids = [], body, plain = [], needsUser = false, asks = false, unknown = 404 } = facts;
       const known = new Set([...ids.map((field) => field.name), ...plain]);
       for (const field of fieldsOf(route)) {
         if (!known.has(field))
@@ -176,7 +189,7 @@ export function knownRoutes(): { routes: KnownRoute[]; problems: string[] } {
       if (route.method !== 'SOCKET' && (route.body === undefined) !== (body === undefined)) {
         problems.push(`${name} (${dialect.name}): test/access/routes.ts must have a body for it, or none.`);
       }
-      routes.push({ name, dialect, route, ids, body, needsUser, asks });
+      routes.push({ name, dialect, route, ids, body, needsUser, asks, unknown });
     }
   }
   const names = new Set(routes.map(({ name }) => name));

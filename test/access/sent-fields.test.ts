@@ -67,6 +67,11 @@ function overfilled(known: KnownRoute, body: string): string {
   if (known.name === 'PUT /chats/update/:id') delete fields.updated_at;
   // There the model is a field of its own.
   if (known.name === 'POST /v1/chat/completions') delete fields.model;
+  if (known.name === 'POST /ui/chat') {
+    // There the assistant is, too, and an `id` is always the client's own: the body's stays.
+    delete fields.model;
+    delete fields.assistant;
+  }
   return `{${PROTOTYPES},${JSON.stringify(fields).slice(1)}`;
 }
 

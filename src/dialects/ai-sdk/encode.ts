@@ -1,0 +1,296 @@
+/** Core → wire: a run's events as the UI message stream, and turns as `UIMessage`s. Pure. */
+
+import type { ServiceError } from '#core/errors.ts';
+import type { RunEvent, TerminalEvent } from '#core/event.ts';
+import { type Item, isToolResult, type TreeNode, type Turn } from '#core/turn.ts';
+import type { WirePart, WireUiMessage } from './schema.ts';
+
+const DONE = 'data: [DONE]\n\n';
+
+/** An item whose end is still to come: its deltas around their text, and what closes it. */
+interface Open {
+  before: string;
+  end(): object;
+  /** Of a tool call: its arguments so far. */
+  input: string | null;
+}
+
+/**
+ * Writes a run as chunks, each a `data:` line: `start` first, `finish` and `[DONE]` last, and only what v5, v6 and v7
+ * clients all know. An item is known by its position, which is the same on every replay.
+ *
+ * @param messageId what the client is to know the answer by
+ * @param failure why an answer that ended so is not whole; null if it is, or was stopped
+ */
+export function createEncoder(messageId: string, failure: (end: TerminalEvent) => ServiceError | null) {
+  const open = new Map<number, Open>();
+  let items = 0;
+  let called = false;
+
+  return { start, events, gone };
+
+  /** @param earlier the steps before the one that is followed: answers that asked for tools, and what these gave */
+  function start(earlier: readonly Turn[]): string {
+    let text = chunk({ type: 'start', messageId });
+    for (const turn of earlier) {
+      if (!isToolResult(turn)) text += chunk({ type: 'start-step' });
+      turn.items.forEach((item, position) => {
+        for (const part of wholeItem(item, String(position))) text += chunk(part);
+      });
+      if (isToolResult(turn)) text += chunk({ type: 'finish-step' });
+    }
+    return text + chunk({ type: 'start-step' });
+  }
+
+  function events(batch: readonly RunEvent[]): string {
+    let text = '';
+    for (const event of batch) {
+      switch (event.type) {
+        case 'run-started':
+          break;
+        case 'text-delta':
+        case 'reasoning-delta':
+        case 'arguments-delta':
+          text += delta(event.item, event.text);
+          break;
+        case 'item-added':
+          text += add(items++, event.item);
+          break;
+        case 'item-completed':
+          text += close(event.item);
+          break;
+        case 'source-found':
+          text += chunk(sourcePart(event.source));
+          break;
+        case 'run-ended':
+          text += finish(event);
+          break;
+      }
+    }
+    return text;
+  }
+
+  function delta(item: number, text: string): string {
+    const it = open.get(item);
+    if (it === undefined) return '';
+    if (it.input !== null) it.input += text;
+    return `${it.before}${JSON.stringify(text)}}\n\n`;
+  }
+
+  function add(position: number, item: Item): string {
+    if (item.type === 'message' || item.type === 'reasoning') {
+      const kind = item.type === 'message' ? 'text' : 'reasoning';
+      const id = String(position);
+      const before = `data: {"type":"${kind}-delta","id":"${id}","delta":`;
+      open.set(position, { before, end: () => ({ type: `${kind}-end`, id }), input: null });
+      return chunk({ type: `${kind}-start`, id });
+    }
+    if (item.type !== 'function_call') return '';
+    called = true;
+    const { callId: toolCallId, name: toolName } = item;
+    const before = `data: {"type":"tool-input-delta","toolCallId":${JSON.stringify(toolCallId)},"inputTextDelta":`;
+    const call: Open = { before, end: () => toolInput(toolCallId, toolName, call.input ?? ''), input: '' };
+    open.set(position, call);
+    return chunk({ type: 'tool-input-start', toolCallId, toolName });
+  }
+
+  function close(position: number): string {
+    const it = open.get(position);
+    open.delete(position);
+    return it === undefined ? '' : chunk(it.end());
+  }
+
+  function finish(end: TerminalEvent): string {
+    let text = '';
+    const failed = failure(end);
+    for (const [position, { input }] of [...open]) {
+      // A call that was not finished is nothing a client may act on.
+      if (input === null || end.status === 'completed') text += close(position);
+    }
+    if (failed !== null) text += chunk({ type: 'error', errorText: failed.message });
+    return text + last(failed === null ? finishReason(end, called) : 'error');
+  }
+
+  /** The end of a stream whose conversation is gone. */
+  function gone(error: ServiceError): string {
+    return chunk({ type: 'error', errorText: error.message }) + last('error');
+  }
+
+  function last(finish: string): string {
+    return chunk({ type: 'finish-step' }) + chunk({ type: 'finish', finishReason: finish }) + DONE;
+  }
+}
+
+function chunk(part: object): string {
+  return `data: ${JSON.stringify(part)}\n\n`;
+}
+
+function finishReason({ status, finish }: TerminalEvent, called: boolean): string {
+  if (finish === 'length') return 'length';
+  if (status !== 'completed') return 'other';
+  if (finish === 'content_filter') return 'content-filter';
+  return called || finish === 'tool_calls' ? 'tool-calls' : 'stop';
+}
+
+function toolInput(toolCallId: string, toolName: string, text: string): object {
+  const input = parseInput(text);
+  if (input !== undefined) return { type: 'tool-input-available', toolCallId, toolName, input };
+  return { type: 'tool-input-error', toolCallId, toolName, input: text, errorText: BAD_INPUT };
+}
+
+const BAD_INPUT = 'The model wrote arguments that are no JSON.';
+
+/** Undefined where it is no JSON. */
+function parseInput(text: string): unknown {
+  if (text.trim() === '') return {};
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+type Output = Extract<Item, { type: 'function_call_output' }>;
+
+function toolOutput({ callId: toolCallId, status, output }: Output): object {
+  if (status === 'incomplete') return { type: 'tool-output-error', toolCallId, errorText: output };
+  return { type: 'tool-output-available', toolCallId, output: parseOutput(output) };
+}
+
+/** Objects and lists are kept as JSON, texts as they are. */
+function parseOutput(text: string): unknown {
+  if (!/^\s*[[{]/.test(text)) return text;
+  return parseInput(text) ?? text;
+}
+
+/** The chunks of an item that is whole. */
+function wholeItem(item: Item, id: string): object[] {
+  switch (item.type) {
+    case 'message':
+      return [
+        { type: 'text-start', id },
+        { type: 'text-delta', id, delta: textOf(item) },
+        { type: 'text-end', id },
+      ];
+    case 'reasoning':
+      return [
+        { type: 'reasoning-start', id },
+        { type: 'reasoning-delta', id, delta: item.text },
+        { type: 'reasoning-end', id },
+      ];
+    case 'function_call':
+      return [
+        { type: 'tool-input-start', toolCallId: item.callId, toolName: item.name },
+        toolInput(item.callId, item.name, item.arguments),
+      ];
+    case 'web_search_call':
+      return item.sources.map(sourcePart);
+    case 'function_call_output':
+      return [toolOutput(item)];
+  }
+}
+
+function sourcePart({ index, title, url }: { index: number; title: string; url: string }): WirePart {
+  return { type: 'source-url', sourceId: String(index), url, title };
+}
+
+/**
+ * A branch as `UIMessage`s: finished ones only, each with the message before it and all that stand in its place. An
+ * answer that was continued with the results of tools is one message.
+ */
+export function toMessages(turns: readonly Turn[], tree: readonly TreeNode[]): WireUiMessage[] {
+  const nodes = new Map(tree.map((node) => [node.id, node]));
+  const places = new Map<string, TreeNode[]>();
+  for (const node of tree) {
+    const there = places.get(placeOf(node));
+    if (there === undefined) places.set(placeOf(node), [node]);
+    else there.push(node);
+  }
+  const idOf = (id: string) => nodes.get(id)?.externalId ?? id;
+  const messages: WireUiMessage[] = [];
+  /** The answer that what comes next may continue. */
+  let answer: WireUiMessage | null = null;
+  let continues = false;
+  for (const turn of turns) {
+    if (isToolResult(turn) && answer !== null) {
+      for (const item of turn.items) if (item.type === 'function_call_output') giveOutput(answer, item);
+      continues = true;
+      continue;
+    }
+    const open = turn.status === 'queued' || turn.status === 'in_progress';
+    if (turn.role === 'assistant' && continues && answer !== null) {
+      if (open) messages.splice(messages.indexOf(answer), 1);
+      else answer.parts.push(...toParts(turn));
+      continues = false;
+      continue;
+    }
+    continues = false;
+    if (open || turn.items.length === 0) continue;
+    const place = places.get(placeOf(turn)) ?? [];
+    const message: WireUiMessage = {
+      id: idOf(turn.id),
+      role: turn.role,
+      parts: toParts(turn),
+      metadata: {
+        parent: messages.at(-1)?.id ?? (turn.parent === null ? null : idOf(turn.parent)),
+        siblings: [...new Set([...place.map(({ id }) => idOf(id)), idOf(turn.id)])],
+      },
+    };
+    messages.push(message);
+    answer = turn.role === 'assistant' ? message : null;
+  }
+  return messages;
+}
+
+/** Turns of one role under one parent stand in one place. */
+function placeOf({ parent, role }: { parent: string | null; role: string }): string {
+  return `${role} ${parent ?? ''}`;
+}
+
+function toParts({ role, items }: Turn): WirePart[] {
+  const parts = items.flatMap(toPart);
+  return role === 'assistant' ? [{ type: 'step-start' }, ...parts] : parts;
+}
+
+function toPart(item: Item, position: number): WirePart[] {
+  switch (item.type) {
+    case 'message':
+      if (item.role === 'assistant') return [{ type: 'text', text: textOf(item), state: 'done' }];
+      return item.content.map((part) =>
+        part.type === 'image'
+          ? { type: 'file', mediaType: mediaTypeOf(part.url), url: part.url }
+          : { type: 'text', text: part.text },
+      );
+    case 'reasoning':
+      return [{ type: 'reasoning', id: String(position), text: item.text, state: 'done' }];
+    case 'web_search_call':
+      return item.sources.map(sourcePart);
+    case 'function_call':
+      return [toolPart(item)];
+    case 'function_call_output':
+      return [];
+  }
+}
+
+function toolPart({ name, callId: toolCallId, arguments: text }: Extract<Item, { type: 'function_call' }>): WirePart {
+  const input = parseInput(text);
+  if (input !== undefined) return { type: `tool-${name}`, toolCallId, state: 'input-available', input };
+  return { type: `tool-${name}`, toolCallId, state: 'output-error', input: text, errorText: BAD_INPUT };
+}
+
+/** Puts what a tool gave into the part of its call. */
+function giveOutput({ parts }: WireUiMessage, { callId, status, output }: Output): void {
+  const part = parts.findLast(({ toolCallId }) => toolCallId === callId);
+  if (part === undefined) return;
+  if (status === 'incomplete') Object.assign(part, { state: 'output-error', errorText: output });
+  else Object.assign(part, { state: 'output-available', output: parseOutput(output) });
+}
+
+function textOf({ content }: Extract<Item, { type: 'message' }>): string {
+  return content.map((part) => (part.type === 'image' ? '' : part.text)).join('');
+}
+
+/** `image/png` of a data URL; just `image` of an address, which says no more. */
+function mediaTypeOf(url: string): string {
+  return /^data:(image\/[\w.+-]+)/i.exec(url)?.[1] ?? 'image';
+}
