@@ -12,11 +12,16 @@ export interface Answer {
   model: string | null;
   /** UTF-16 units of text, reasoning and arguments so far. */
   size: number;
+  /** How many deltas the newest text is a chain of, at most. */
+  pieces: number;
   end: TerminalEvent | null;
 }
 
+/** How long such a chain may at least become. */
+const PIECES = 1024;
+
 export function emptyAnswer(): Answer {
-  return { items: [], model: null, size: 0, end: null };
+  return { items: [], model: null, size: 0, pieces: 0, end: null };
 }
 
 /** Adds events to an answer, in order. Events that name an item that is not there are ignored: a log is never fatal. */
@@ -27,20 +32,20 @@ export function fold(answer: Answer, events: readonly RunEvent[]): Answer {
         const item = answer.items[event.item];
         if (item?.type !== 'message') break;
         const last = item.content[item.content.length - 1];
-        if (last?.type === 'text') last.text += event.text;
+        if (last?.type === 'text') last.text = append(answer, last.text, event.text);
         else item.content.push({ type: 'text', text: event.text });
         answer.size += event.text.length;
         break;
       }
       case 'reasoning-delta': {
         const item = answer.items[event.item];
-        if (item?.type === 'reasoning') item.text += event.text;
+        if (item?.type === 'reasoning') item.text = append(answer, item.text, event.text);
         answer.size += event.text.length;
         break;
       }
       case 'arguments-delta': {
         const item = answer.items[event.item];
-        if (item?.type === 'function_call') item.arguments += event.text;
+        if (item?.type === 'function_call') item.arguments = append(answer, item.arguments, event.text);
         answer.size += event.text.length;
         break;
       }
@@ -68,6 +73,18 @@ export function fold(answer: Answer, events: readonly RunEvent[]): Answer {
     }
   }
   return answer;
+}
+
+/**
+ * V8 keeps appended texts as a chain, some 50 bytes for each, until it has to look into them: a long answer in one-character
+ * deltas would take fifty times its size. So it is made to look, so seldom that it costs nothing.
+ */
+function append(answer: Answer, text: string, delta: string): string {
+  const whole = text + delta;
+  if (++answer.pieces < PIECES + whole.length / PIECES) return whole;
+  answer.pieces = 0;
+  // Never true (text never holds U+0000), but only known by looking.
+  return whole.startsWith('\0') ? '' : whole;
 }
 
 /** A snapshot replaces what was folded. */

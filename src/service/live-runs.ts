@@ -181,10 +181,12 @@ export function createLiveRuns(parts: { store: Store; clock: Clock; flushMs: num
     scheduled = true;
     clock.after(ms, () => {
       scheduled = false;
+      const began = clock.monotonic();
       flushing = flush();
       void flushing.then((again) => {
         flushing = null;
-        if (dirty.length > 0) schedule(again);
+        // From start to start: what waits is never older than one flush takes, and `flushMs`.
+        if (dirty.length > 0) schedule(Math.max(0, again - (clock.monotonic() - began)));
       });
     });
   }
