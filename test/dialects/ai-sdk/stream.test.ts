@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { UIMessage } from 'ai';
 import { parseEvents } from '../../support/event-source.ts';
 import { assertGolden } from '../../support/golden.ts';
@@ -178,6 +179,36 @@ describe('the stream', () => {
     assert.equal((await client.request('DELETE', `/chats/delete/${conversation}`)).status, 200);
     const gone = chunksOf(await open.ended);
     assert.deepEqual(gone.map(({ type }) => type).slice(-3), ['error', 'finish-step', 'finish']);
+  });
+
+  it('after a crash is whole as far as it was kept, ends with an error, and is the same at every replay', async () => {
+    const client = server.client();
+    const body = { id: newId(), messages: [user('Count')] };
+    const asked = model.calls.length;
+    model.next({ text: ['One ', 'two ', 'three'], gated: true });
+    const open = await client.open('POST', '/ui/chat', { body });
+    await (await model.call(asked)).release(1);
+    const before = await open.until('One');
+    // "With all of its text but at most the last 100 ms."
+    await sleep(100);
+    await server.kill();
+    await open.ended;
+    await server.start();
+    assert.equal((await client.request('GET', `${at(body.id)}/stream`)).status, 204);
+    const again = await post(client, body);
+    assert.equal(again.text.slice(0, before.length), before);
+    assert.deepEqual(
+      chunksOf(again.text)
+        .map(({ type }) => type)
+        .slice(-3),
+      ['error', 'finish-step', 'finish'],
+    );
+    assert.equal((await post(client, body)).text, again.text);
+    assert.deepEqual(linesOf(await stored(client, body.id)), ['user: Count', 'assistant: One ']);
+    assert.equal(model.calls.length, asked + 1);
+    model.next({ text: 'One two three' });
+    await post(client, { ...body, trigger: 'regenerate-message' });
+    assert.deepEqual(linesOf(await stored(client, body.id)), ['user: Count', 'assistant: One two three']);
   });
 
   it('two messages at once are answered one after the other', async () => {
