@@ -14,7 +14,6 @@ import { at, newTurn, person, text, uuid } from './fixtures.ts';
 
 const [folder = '', what] = process.argv.slice(2);
 const store = await openSqliteStore({ folder, exclusive: what !== 'key', now: Date.now });
-const say = (line: string) => writeSync(1, `${line}\n`);
 
 if (what === 'key') {
   const key = {
@@ -36,6 +35,19 @@ if (what === 'key') {
 } else {
   say('open');
   if (what === 'write') await Promise.all(Array.from({ length: 8 }, (_, writer) => write(`writer-${writer}`)));
+}
+
+/** At once and whole, before anything else happens: the reader may be slow, but what it reads was acknowledged. */
+function say(line: string): void {
+  let rest = Buffer.from(`${line}\n`);
+  while (rest.length > 0) {
+    try {
+      rest = rest.subarray(writeSync(1, rest));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+    }
+  }
 }
 
 async function write(user: string): Promise<never> {
