@@ -7,6 +7,7 @@ import type { Principal } from '#core/principal.ts';
 import type { Turn } from '#core/turn.ts';
 import { nextLink } from '#http/link.ts';
 import { type Dialect, type Reply, type Route, route } from '#http/route.ts';
+import { sinkTo } from '#http/run-stream.ts';
 import type { Replying } from '#service/branches.ts';
 import { failureOf } from '#service/send-message.ts';
 import type { Services } from '#service/services.ts';
@@ -132,15 +133,12 @@ function routes({ branches, completions, runs }: Services): Route[] {
       },
       stream(out) {
         out.write(encoder.start(earlier));
-        return runs.follow(principal, { run, turn }, 0, {
-          events(_first, events) {
-            const text = encoder.events(events);
-            if (events.at(-1)?.type !== 'run-ended') return text === '' || out.write(text);
-            out.end(text);
-            return false;
-          },
-          gone: (error) => out.end(encoder.gone(error)),
-        });
+        return runs.follow(
+          principal,
+          { run, turn },
+          0,
+          sinkTo(out, { events: (_first, events) => encoder.events(events), gone: encoder.gone }),
+        );
       },
     };
   }

@@ -5,6 +5,7 @@ import { formatCursor } from '#core/page.ts';
 import type { Principal } from '#core/principal.ts';
 import { nextLink } from '#http/link.ts';
 import { type Answer, type Call, type Dialect, type Reply, type Route, route } from '#http/route.ts';
+import { sinkTo } from '#http/run-stream.ts';
 import { lastEventOf } from '#service/follow-run.ts';
 import type { Services } from '#service/services.ts';
 import { parseAfter, parseLastEventId, parseTime } from './decode.ts';
@@ -183,15 +184,7 @@ function routes({ conversations, messages, runs }: Services): Route[] {
     return {
       stream: (out) =>
         // From the last event the reader has: the encoder wants to see it again.
-        runs.follow(principal, { run, turn }, Math.max(0, after - 1), {
-          events(first, events) {
-            const text = encoder.events(first, events);
-            if (events.at(-1)?.type !== 'run-ended') return text === '' || out.write(text);
-            out.end(text);
-            return false;
-          },
-          gone: (error) => out.end(encoder.gone(error)),
-        }),
+        runs.follow(principal, { run, turn }, Math.max(0, after - 1), sinkTo(out, encoder)),
     };
   }
 }

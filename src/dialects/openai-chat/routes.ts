@@ -6,6 +6,7 @@ import { emptyAnswer, fold } from '#core/fold.ts';
 import { formatConversationId } from '#core/ids.ts';
 import type { RunResult } from '#core/run.ts';
 import { type Call, type Dialect, type Reply, type Route, route } from '#http/route.ts';
+import { sinkTo } from '#http/run-stream.ts';
 import type { Answering } from '#service/completions.ts';
 import { failureOf } from '#service/send-message.ts';
 import type { Services } from '#service/services.ts';
@@ -112,16 +113,7 @@ function stream({ run, follow }: Answering, includeUsage: boolean, headers: Reco
   const encoder = createEncoder(run, includeUsage, failureIn);
   return {
     headers,
-    stream: (out) =>
-      follow({
-        events(_first, events) {
-          const text = encoder.events(events);
-          if (events.at(-1)?.type !== 'run-ended') return text === '' || out.write(text);
-          out.end(text);
-          return false;
-        },
-        gone: (error) => out.end(encoder.error(error)),
-      }),
+    stream: (out) => follow(sinkTo(out, { events: (_first, events) => encoder.events(events), gone: encoder.error })),
   };
 }
 
