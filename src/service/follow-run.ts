@@ -72,9 +72,7 @@ export function createFollowRun(parts: { store: Store; liveRuns: LiveRuns; runLo
   async function stop(principal: Principal, run: Run): Promise<void> {
     refuseForeign(principal, run);
     const live = liveRuns.get(run.id);
-    if (live === null) return;
-    if (live.run.status === 'queued') await runLoop.cancelQueued(live, 'stopped');
-    else liveRuns.stop(live, 'stopped');
+    if (live !== null) await runLoop.stop(live, 'stopped');
   }
 
   /** Follows by the log alone: a run that has ended, or one of another process. */

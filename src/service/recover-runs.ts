@@ -36,11 +36,7 @@ export async function recoverRuns(parts: {
     const run = conversation === null ? null : await store.startNextRun({ conversation, now: clock.now() });
     if (run !== null) next.push(run);
   }
-  for (const run of next) {
-    const live = liveRuns.get(run.id) ?? liveRuns.open(run);
-    liveRuns.start(live, run);
-    void runLoop.execute(live);
-  }
+  for (const run of next) runLoop.start(run);
   return { ended: begun.length, started: next.length };
 
   async function endInterrupted(run: Run): Promise<Run | null> {

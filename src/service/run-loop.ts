@@ -39,8 +39,10 @@ const STORE_RETRY_MS = 1_000;
 export interface RunLoop {
   /** Makes the answer of a `started` run; resolves when it has ended and followers know. Never throws. */
   execute(live: LiveRun): Promise<void>;
-  /** Ends a run that was never started. */
-  cancelQueued(live: LiveRun, cause: StopCause): Promise<void>;
+  /** Begins a run that the store has started, in the background; one that waited in the queue too. */
+  start(run: Run): void;
+  /** Stops a run; one that was never started has ended when this resolves. */
+  stop(live: LiveRun, cause: StopCause): Promise<void>;
   /**
    * For the end of the server: starts no queued run any more (the next start of the server does), and resolves when all
    * started ones have ended; what is not done after `graceMs` ends as incomplete, with its text.
@@ -91,7 +93,7 @@ export function createRunLoop(parts: Parts): RunLoop {
   let watching = false;
   let draining = false;
 
-  return { execute, cancelQueued, drain };
+  return { execute, start, stop, drain };
 
   async function execute(live: LiveRun): Promise<void> {
     liveRuns.publish(live, [{ type: 'run-started', at: clock.now() }]);
@@ -106,7 +108,14 @@ export function createRunLoop(parts: Parts): RunLoop {
     if (outcome.status === 'completed' && outcome.model !== null) parts.onCompleted(live, outcome.model);
   }
 
-  async function cancelQueued(live: LiveRun, cause: StopCause): Promise<void> {
+  function start(run: Run): void {
+    const live = liveRuns.get(run.id) ?? liveRuns.open(run);
+    liveRuns.start(live, run);
+    void execute(live);
+  }
+
+  async function stop(live: LiveRun, cause: StopCause): Promise<void> {
+    if (live.run.status !== 'queued') return liveRuns.stop(live, cause);
     live.cause = cause;
     await finish(live, { ...ended(live, stopError(cause)), status: 'cancelled' });
   }
@@ -256,12 +265,7 @@ export function createRunLoop(parts: Parts): RunLoop {
     };
     if (!live.kept) {
       liveRuns.end(live, end);
-      const { usage: cost, model: answered, attempts: calls } = outcome;
-      const run = { ...live.run, status, finish: finishReason, error, usage: cost, attempts: calls, endedAt: end.at };
-      const request = { ...run.request, instructions: null, parameters: {}, tools: [], context: null };
-      await store
-        .recordRun({ run: { ...run, model: answered?.id ?? null, request } })
-        .catch((failure: unknown) => parts.onError(failure, run.id));
+      await recordCost(live, outcome, end.at);
       return;
     }
     const { batch, lastEvent } = await liveRuns.tail(live, end);
@@ -291,13 +295,15 @@ export function createRunLoop(parts: Parts): RunLoop {
     }
     if (live.discarded) return;
     liveRuns.end(live, end);
-    if (next !== null) startNext(next);
+    if (next !== null) start(next);
   }
 
-  function startNext(run: Run): void {
-    const live = liveRuns.get(run.id) ?? liveRuns.open(run);
-    liveRuns.start(live, run);
-    void execute(live);
+  /** Keeps what a run of which nothing else is kept has cost. */
+  async function recordCost(live: LiveRun, outcome: Outcome, endedAt: number): Promise<void> {
+    const { model, ...facts } = outcome;
+    const request = { ...live.run.request, instructions: null, parameters: {}, tools: [], context: null };
+    const run: Run = { ...live.run, ...facts, model: model?.id ?? null, request, endedAt };
+    await store.recordRun({ run }).catch((failure: unknown) => parts.onError(failure, run.id));
   }
 
   /** Time limits: one timer for all calls, none per token. */

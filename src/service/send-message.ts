@@ -116,11 +116,9 @@ export function createMessages(parts: {
       answer: newAnswer(input.request),
       onBusy: input.onBusy,
     });
-    const { answer, run } = value;
-    if (answer === null || run === null)
-      throw new ServiceError('internal', 'A message was accepted without an answer.');
-    startAll(value);
-    return { ...value, answer, run };
+    const { run } = value;
+    if (run === null) throw new ServiceError('internal', 'A message was accepted without a run.');
+    return { ...begin(value), run };
   }
 
   /** Stores an entry and asks nobody. Throws `not_found`, `idempotency_mismatch`. */
@@ -154,9 +152,7 @@ export function createMessages(parts: {
       if (ref.by !== 'id' || !(error instanceof ServiceError) || error.code !== 'not_found') throw error;
       accepted = await store.answerTurn({ ...unit, target: { turn: ref.id } });
     }
-    if (accepted.answer === null) throw new ServiceError('internal', 'An entry was answered without an answer.');
-    startAll(accepted);
-    return { ...accepted, answer: accepted.answer };
+    return begin(accepted);
   }
 
   /**
@@ -167,26 +163,25 @@ export function createMessages(parts: {
     refuseOverload();
     const { request, ...facts } = question;
     const unit = { owner: principal, now: clock.now(), once, ...facts, answer: newAnswer(request) };
-    const { value } = await store.answerAgain(unit);
-    if (value.answer === null) throw new ServiceError('internal', 'A message was answered without an answer.');
-    startAll(value);
-    return { ...value, answer: value.answer };
+    return begin((await store.answerAgain(unit)).value);
+  }
+
+  function begin(accepted: Accepted): Answered {
+    const { answer } = accepted;
+    if (answer === null) throw new ServiceError('internal', 'A message was accepted without an answer.');
+    startAll(accepted);
+    return { ...accepted, answer };
   }
 
   /** Starts, queues and interrupts as the store has decided. */
   function startAll({ run, conversation, interrupts, fresh }: Accepted): void {
     if (run === null || !fresh) return;
-    const live =
-      liveRuns.get(run.id) ?? liveRuns.open(run, { untitled: conversation.title === null && conversation.listed });
-    if (run.status === 'started') {
-      liveRuns.start(live, run);
-      void runLoop.execute(live);
-    }
+    if (liveRuns.get(run.id) === null)
+      liveRuns.open(run, { untitled: conversation.title === null && conversation.listed });
+    if (run.status === 'started') runLoop.start(run);
     for (const id of interrupts) {
       const older = liveRuns.get(id);
-      if (older === null) continue;
-      if (older.run.status === 'queued') void runLoop.cancelQueued(older, 'interrupted');
-      else liveRuns.stop(older, 'interrupted');
+      if (older !== null) void runLoop.stop(older, 'interrupted');
     }
   }
 

@@ -60,7 +60,8 @@ export function createTitles(parts: {
     const run = ids.uuid();
     const startedAt = clock.now();
     const parameters = { max_tokens: MAX_TOKENS };
-    const request = { ...live.run.request, model: model.id, instructions: PROMPT, parameters };
+    const own = { model: model.id, instructions: PROMPT, parameters, tools: [], context: null };
+    const request = { ...live.run.request, ...own };
     if (!(await store.startTitleRun({ conversation, run, request, now: startedAt }))) return '';
     const timeout = new AbortController();
     const cancel = clock.after(TIMEOUT_MS, () => timeout.abort());
