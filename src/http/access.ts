@@ -91,7 +91,7 @@ export function judge(rules: AccessRules, headers: IncomingHttpHeaders): Visit {
       cors,
     };
   }
-  const local = rules.local && own && isSameSite(headers) && !isForwarded(headers);
+  const local = rules.local && own && (listed || isSameSite(headers)) && !isForwarded(headers);
   if (cors !== null) return { local, refused: null, cors };
   return local ? LOCAL : KEYED;
 }
@@ -141,7 +141,11 @@ function isOwnOrigin(rules: AccessRules, origin: string, host: string): boolean 
   return origin === `http://${host}` || (!rules.local && origin === `https://${host}`);
 }
 
-/** "`Sec-Fetch-Site` is absent, `same-origin` or `none` (an `<img>` must not start an inference)". */
+/**
+ * "`Sec-Fetch-Site` is absent, `same-origin` or `none` (an `<img>` must not start an inference)". A page of a listed origin
+ * is another site by nature; its requests say so by their `Origin`, which an `<img>` does not send
+ * (docs/decisions/2026-11-21-listed-origins.md).
+ */
 function isSameSite(headers: IncomingHttpHeaders): boolean {
   const site = headers['sec-fetch-site'];
   return site === undefined || site === 'same-origin' || site === 'none';

@@ -19,6 +19,18 @@ describe('local mode', () => {
     ['listed origin with a slash', true, { ...HERE, origin: 'http://app.test' }, { origins: ['http://App.test/'] }],
     ['Sec-Fetch-Site same-origin', true, { ...HERE, 'sec-fetch-site': 'same-origin' }],
     ['Sec-Fetch-Site none', true, { ...HERE, 'sec-fetch-site': 'none' }],
+    [
+      'listed origin, another site',
+      true,
+      { ...HERE, origin: 'http://app.test', 'sec-fetch-site': 'cross-site' },
+      { origins: ['http://app.test'] },
+    ],
+    [
+      'listed origin, another port',
+      true,
+      { ...HERE, origin: 'http://localhost:3000', 'sec-fetch-site': 'same-site' },
+      { origins: ['http://localhost:3000'] },
+    ],
     ['other proxies-like headers', true, { ...HERE, 'x-forward': '1', forwarded_for: 'x' }],
     ['any loopback address', true, HERE, { listen: ['127.0.0.2'] }],
 
@@ -35,6 +47,18 @@ describe('local mode', () => {
     ['origin by another name of ours', false, { ...HERE, origin: 'http://127.0.0.1:8000' }],
     ['Sec-Fetch-Site cross-site', false, { ...HERE, 'sec-fetch-site': 'cross-site' }],
     ['Sec-Fetch-Site same-site', false, { ...HERE, 'sec-fetch-site': 'same-site' }],
+    [
+      'an <img> on a page of a listed origin',
+      false,
+      { ...HERE, referer: 'http://app.test/', 'sec-fetch-site': 'cross-site' },
+      { origins: ['http://app.test'] },
+    ],
+    [
+      'listed origin behind a proxy',
+      false,
+      { ...HERE, origin: 'http://app.test', 'sec-fetch-site': 'cross-site', via: '1.1 proxy' },
+      { origins: ['http://app.test'] },
+    ],
     ['Forwarded', false, { ...HERE, forwarded: 'for=1.2.3.4' }],
     ['X-Forwarded-For', false, { ...HERE, 'x-forwarded-for': '1.2.3.4' }],
     ['X-Forwarded-Proto', false, { ...HERE, 'x-forwarded-proto': 'https' }],
