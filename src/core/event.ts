@@ -4,7 +4,7 @@
  */
 
 import type { EndStatus, FinishReason, RunError, Usage } from './run.ts';
-import type { Item, Source } from './turn.ts';
+import type { Evidence, Item, Source } from './turn.ts';
 
 /** `item` is the position of the item within the answer, from 0, in the order of `item-added`. */
 export type RunEvent =
@@ -15,7 +15,11 @@ export type RunEvent =
   | { type: 'text-delta'; item: number; text: string }
   | { type: 'reasoning-delta'; item: number; text: string }
   | { type: 'arguments-delta'; item: number; text: string }
+  /** What a web search looks for is known. */
+  | { type: 'search-started'; item: number; queries: string[] }
   | { type: 'source-found'; item: number; source: Source }
+  /** Something of the source `index`, which `item` found, is put before the model. Later quotes add to earlier ones. */
+  | { type: 'page-read'; item: number; index: number; evidence: Evidence }
   | { type: 'item-completed'; item: number }
   | TerminalEvent;
 

@@ -52,9 +52,23 @@ export function fold(answer: Answer, events: readonly RunEvent[]): Answer {
       case 'item-added':
         answer.items.push(structuredClone(event.item));
         break;
+      case 'search-started': {
+        const item = answer.items[event.item];
+        if (item?.type === 'web_search_call') item.action = { type: 'search', queries: event.queries };
+        break;
+      }
       case 'source-found': {
         const item = answer.items[event.item];
-        if (item?.type === 'web_search_call') item.sources.push(event.source);
+        if (item?.type === 'web_search_call') item.sources.push({ ...event.source });
+        break;
+      }
+      case 'page-read': {
+        const item = answer.items[event.item];
+        if (item?.type !== 'web_search_call') break;
+        const source = item.sources.find(({ index }) => index === event.index);
+        if (source === undefined) break;
+        const quotes = [...(source.evidence?.quotes ?? []), ...event.evidence.quotes];
+        source.evidence = { ...event.evidence, quotes };
         break;
       }
       case 'item-completed': {

@@ -8,11 +8,25 @@ export type Role = 'user' | 'assistant' | 'system';
 /** `in_progress` and `queued` only on answers of a run that has not ended. */
 export type TurnStatus = 'queued' | 'in_progress' | 'completed' | 'incomplete' | 'failed';
 
-/** A web page an answer stands on; `index` is the `1` of `[1]` in the text. */
+/** What lasts of a page: enough to check a citation when the page has changed or is gone. */
+export interface Evidence {
+  /** Whether the page itself was read, or only what the search engine shows of it. */
+  of: 'page' | 'snippet';
+  /** Unix milliseconds. */
+  readAt: number;
+  /** SHA-256 of the whole text that was read, in hex. */
+  hash: string;
+  /** The passages of it that were put before the model. */
+  quotes: string[];
+}
+
+/** A web page an answer stands on; `index` is the `1` of `[1]` in the text, and no two of one answer have the same. */
 export interface Source {
   index: number;
   title: string;
   url: string;
+  /** Absent where nothing of it was put before the model. */
+  evidence?: Evidence;
 }
 
 export type Part =
@@ -60,9 +74,13 @@ export interface WebSearchCallItem {
   type: 'web_search_call';
   id: string;
   status: ItemStatus;
-  query: string;
+  action: WebAction;
+  /** Those that were found by it first. */
   sources: Source[];
 }
+
+/** What was looked for on the web, or which page was opened. */
+export type WebAction = { type: 'search'; queries: string[] } | { type: 'open_page'; url: string };
 
 export type Item = MessageItem | ReasoningItem | FunctionCallItem | FunctionCallOutputItem | WebSearchCallItem;
 

@@ -180,7 +180,10 @@ function snapshot(items: readonly Item[]): RunEvent[] {
         break;
       case 'web_search_call':
         add({ ...whole, sources: [] });
-        for (const source of whole.sources) events.push({ type: 'source-found', item, source });
+        for (const { evidence, ...source } of whole.sources) {
+          events.push({ type: 'source-found', item, source });
+          if (evidence !== undefined) events.push({ type: 'page-read', item, index: source.index, evidence });
+        }
         break;
       case 'function_call_output':
         add(whole);

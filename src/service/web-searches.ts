@@ -37,8 +37,15 @@ export function createSearches(parts: {
     liveRuns.publish(live, [
       {
         type: 'item-added',
-        item: { type: 'web_search_call', id: ids.uuid(), status: 'in_progress', query, sources: [] },
+        item: {
+          type: 'web_search_call',
+          id: ids.uuid(),
+          status: 'in_progress',
+          action: { type: 'search', queries: [] },
+          sources: [],
+        },
       },
+      { type: 'search-started', item, queries: [query] },
     ]);
     const found = await askEngines(query, live);
     const sources = found.results.map(({ title, url }, i): Source => ({ index: i + 1, title, url }));

@@ -47,6 +47,9 @@ export function createEncoder(messageId: string, failure: (end: TerminalEvent) =
     for (const event of batch) {
       switch (event.type) {
         case 'run-started':
+        case 'model-chosen':
+        case 'search-started':
+        case 'page-read':
           break;
         case 'text-delta':
         case 'reasoning-delta':

@@ -4,7 +4,7 @@ import { type Conversation, UNTITLED } from '#core/conversation.ts';
 import { errorStatus, type ServiceError } from '#core/errors.ts';
 import type { RunEvent, TerminalEvent } from '#core/event.ts';
 import { CRASH_GAP } from '#core/run.ts';
-import { type Turn, textOf } from '#core/turn.ts';
+import { type Source, type Turn, textOf } from '#core/turn.ts';
 import type { WireChat, WireEntry } from './schema.ts';
 
 export function toChat(conversation: Conversation): WireChat {
@@ -49,7 +49,7 @@ export function createEncoder({ turn, conversation }: { turn: string; conversati
       const number = first + i;
       if (event.type === 'text-delta') text += delta(number, event.text);
       else if (number <= after && event.type !== 'run-ended') continue;
-      else if (event.type === 'source-found') text += named(number, 'source', event.source);
+      else if (event.type === 'source-found') text += named(number, 'source', toSource(event.source));
       else if (event.type === 'run-ended') text += terminal(number, event);
     }
     last = Math.max(last, first + batch.length - 1);
@@ -77,7 +77,7 @@ export function createEncoder({ turn, conversation }: { turn: string; conversati
       conversation_id: turn,
       chat_id: conversation,
       finish_reason: finishReason(end),
-      sources: end.sources,
+      sources: end.sources.map(toSource),
       ...(past && { message: textOf(end.items ?? []) }),
     });
   }
@@ -86,6 +86,10 @@ export function createEncoder({ turn, conversation }: { turn: string; conversati
   function gone(error: ServiceError): string {
     return named(last + 1, 'error', { code: errorStatus[error.code], description: error.message });
   }
+}
+
+function toSource({ index, title, url }: Source) {
+  return { index, title, url };
 }
 
 function finishReason({ status, finish }: TerminalEvent): string {

@@ -108,7 +108,13 @@ describe('chat request', () => {
 
   it('leaves out reasoning, searches, empty answers, and calls and outputs without each other', () => {
     const thought: Item = { type: 'reasoning', id: 'r', status: 'completed', text: 'hm' };
-    const search: Item = { type: 'web_search_call', id: 'w', status: 'completed', query: 'q', sources: [] };
+    const search: Item = {
+      type: 'web_search_call',
+      id: 'w',
+      status: 'completed',
+      action: { type: 'search', queries: ['q'] },
+      sources: [],
+    };
     assert.deepEqual(
       messages('', user('x'), assistant(thought, search, call('lost'), said('')), assistant(output('trimmed', '1'))),
       [{ role: 'user', content: 'x' }],

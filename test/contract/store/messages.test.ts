@@ -235,13 +235,20 @@ describeStore('Accepting a message', (given) => {
   it('keeps items of every type as they are, in their order', async () => {
     const ann = at(given.store, person());
     const status = 'completed' as const;
-    const source = { index: 1, title: 'A page', url: 'https://example.org/' };
+    const evidence = { of: 'page' as const, readAt: 1, hash: 'ab', quotes: ['One.', 'Two.'] };
+    const source = { index: 1, title: 'A page', url: 'https://example.org/', evidence };
     const items = [
       { type: 'message' as const, id: uuid(), role: 'user' as const, status, content: [] },
       { type: 'reasoning' as const, id: uuid(), status, text: 'hm "\\ 𝄞' },
       { type: 'function_call' as const, id: uuid(), status, callId: 'c', name: 'f', arguments: '{"a":1}' },
       { type: 'function_call_output' as const, id: uuid(), status, callId: 'c', output: 'line\nline' },
-      { type: 'web_search_call' as const, id: uuid(), status, query: 'q', sources: [source] },
+      {
+        type: 'web_search_call' as const,
+        id: uuid(),
+        status,
+        action: { type: 'search' as const, queries: ['q'] },
+        sources: [source],
+      },
     ];
     const { value } = await ann.say(newTurn('', { items }));
     assert.deepEqual((await ann.read(value.conversation.id))?.[0]?.items, items);

@@ -54,7 +54,10 @@ function eventsOf(items: readonly Said[], end: Partial<TerminalEvent>): RunEvent
         break;
       }
       case 'web_search_call':
-        events.push({ type: 'item-added', item: { ...head, type: 'web_search_call', query: 'q', sources: [] } });
+        events.push({
+          type: 'item-added',
+          item: { ...head, type: 'web_search_call', action: { type: 'search', queries: ['q'] }, sources: [] },
+        });
         it.texts.forEach((title, i) => {
           const source = { index: i + 1, title, url: `https://example.com/${i}` };
           events.push({ type: 'source-found', item, source });

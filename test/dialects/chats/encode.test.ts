@@ -29,7 +29,13 @@ describe('the stream of a run', () => {
       { type: 'run-started', at: 0 },
       {
         type: 'item-added',
-        item: { type: 'web_search_call', id: 's', status: 'in_progress', query: 'q', sources: [] },
+        item: {
+          type: 'web_search_call',
+          id: 's',
+          status: 'in_progress',
+          action: { type: 'search', queries: ['q'] },
+          sources: [],
+        },
       },
       { type: 'source-found', item: 0, source },
       { type: 'item-completed', item: 0 },

@@ -380,10 +380,10 @@ describe('an answer from the internet', () => {
     assert.equal(
       text,
       [
-        `id: 3\nevent: source\ndata: ${JSON.stringify(sources[0])}\n\n`,
-        `id: 4\nevent: source\ndata: ${JSON.stringify(sources[1])}\n\n`,
-        'id: 8\ndata: Fritz Lang\n\nid: 9\ndata:  [2]\n\n',
-        `id: 11\nevent: done\ndata: ${JSON.stringify(done)}\n\n`,
+        `id: 4\nevent: source\ndata: ${JSON.stringify(sources[0])}\n\n`,
+        `id: 5\nevent: source\ndata: ${JSON.stringify(sources[1])}\n\n`,
+        'id: 9\ndata: Fritz Lang\n\nid: 10\ndata:  [2]\n\n',
+        `id: 12\nevent: done\ndata: ${JSON.stringify(done)}\n\n`,
       ].join(''),
     );
     assert.equal(answer?.message, 'Fritz Lang [2]');

@@ -1,5 +1,6 @@
 /** The changes of the tables in their order. The version of a database is how many of them it has had. */
 
 import { first } from './0001-first.ts';
+import { webActions } from './0002-web-actions.ts';
 
-export const migrations: readonly string[] = [first];
+export const migrations: readonly string[] = [first, webActions];
