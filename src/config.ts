@@ -52,6 +52,8 @@ export interface Config {
   timeouts: { firstToken: number | null; silence: number; run: number; drain: number };
   /** Milliseconds, bytes, UTF-16 units and runs. */
   bounds: { flushMs: number; maxBody: number; maxAnswer: number; maxRuns: number };
+  /** How often tools may be run in one answer; milliseconds of one call; UTF-16 units of its result. */
+  tools: { rounds: number; timeout: number; maxResult: number };
   titles: 'model' | 'words' | 'off';
   assistants: Assistant[];
   logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
@@ -110,6 +112,9 @@ const variables = {
   PARLANCE_MAX_BODY: [parse.size(1024, 1024 ** 3), '8MiB'],
   PARLANCE_MAX_ANSWER: [parse.size(1, 64 * 1024 ** 2), '1MiB'],
   PARLANCE_MAX_RUNS: [parse.integer(1, 1e6), '10000'],
+  PARLANCE_MAX_TOOL_ROUNDS: [parse.integer(1, 1000), '8'],
+  PARLANCE_MAX_TOOL_RESULT: [parse.size(1024, 1024 ** 2), '64KiB'],
+  PARLANCE_TIMEOUT_TOOL: [parse.seconds(3600), '60'],
   PARLANCE_TITLES: [parse.oneOf('model', 'words', 'off'), 'model'],
   LOG_LEVEL: [parse.oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'), 'info'],
   DATABASE_URL: [parse.refused(LATER_POSTGRES), ''],
@@ -185,6 +190,11 @@ export async function loadConfig(env: Env, cwd: string): Promise<Config> {
       maxBody: set.PARLANCE_MAX_BODY,
       maxAnswer: set.PARLANCE_MAX_ANSWER,
       maxRuns: set.PARLANCE_MAX_RUNS,
+    },
+    tools: {
+      rounds: set.PARLANCE_MAX_TOOL_ROUNDS,
+      timeout: set.PARLANCE_TIMEOUT_TOOL,
+      maxResult: set.PARLANCE_MAX_TOOL_RESULT,
     },
     titles: set.PARLANCE_TITLES,
     assistants: file?.assistants ?? [],

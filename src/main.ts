@@ -22,6 +22,7 @@ import { openaiChat } from './dialects/openai-chat/routes.ts';
 import { accessRules } from './http/access.ts';
 import type { Dialect } from './http/route.ts';
 import { createServer } from './http/server.ts';
+import type { ToolSource } from './ports/tools.ts';
 import { createAdmit } from './service/admit.ts';
 import { createAssistants } from './service/assistants.ts';
 import { createAuthenticate, createKeyCache } from './service/authenticate.ts';
@@ -31,12 +32,16 @@ import { createConversations } from './service/conversations.ts';
 import { createFollowRun } from './service/follow-run.ts';
 import { createKeys, type IssuedKey } from './service/keys.ts';
 import { createLiveRuns } from './service/live-runs.ts';
+import { createModelCalls } from './service/model-calls.ts';
 import { recoverRuns } from './service/recover-runs.ts';
 import { createRunLoop } from './service/run-loop.ts';
 import { createMessages } from './service/send-message.ts';
 import type { Services } from './service/services.ts';
 import { startSweep } from './service/sweep.ts';
+import { createTimeLimits } from './service/time-limits.ts';
 import { createTitles } from './service/titles.ts';
+import { createToolCalls } from './service/tool-calls.ts';
+import { createToolRounds } from './service/tool-rounds.ts';
 import { createSearches } from './service/web-searches.ts';
 
 /** A running server. */
@@ -87,18 +92,13 @@ export async function serve(config: Config): Promise<Running> {
   const searches = createSearches({ engines, store, liveRuns, clock, ids });
   const onCompleted = createTitles({ store, models, clock, ids, mode: config.titles, onError });
   const limits = { ...config.timeouts, maxAnswer: config.bounds.maxAnswer };
-  const runLoop = createRunLoop({
-    store,
-    models,
-    assistants,
-    searches,
-    liveRuns,
-    clock,
-    ids,
-    limits,
-    onCompleted,
-    onError,
-  });
+  const timeLimits = createTimeLimits({ clock, liveRuns, limits });
+  const modelCalls = createModelCalls({ store, models, liveRuns, timeLimits, clock, ids, limits, onError });
+  const toolCalls = createToolCalls({ liveRuns, timeLimits, clock, ids, limits: config.tools });
+  const { rounds } = config.tools;
+  const sources: ToolSource[] = [];
+  const toolRounds = createToolRounds({ modelCalls, toolCalls, assistants, searches, sources, rounds });
+  const runLoop = createRunLoop({ store, liveRuns, toolRounds, clock, onCompleted, onError });
   const cache = createKeyCache({ store, clock });
   const keys = createKeys({ store, clock, ids, cache });
   const messages = createMessages({ store, clock, ids, liveRuns, runLoop, maxRuns: config.bounds.maxRuns });

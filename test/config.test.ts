@@ -62,6 +62,7 @@ test('everything has the documented default', async () => {
     access: { local: true, hosts: [], origins: [], trustedProxies: [], publicUrl: null },
     timeouts: { firstToken: null, silence: 60_000, run: 600_000, drain: 25_000 },
     bounds: { flushMs: 50, maxBody: 8 * 1024 * 1024, maxAnswer: 1024 * 1024, maxRuns: 10_000 },
+    tools: { rounds: 8, timeout: 60_000, maxResult: 64 * 1024 },
     titles: 'model',
     assistants: [],
     logLevel: 'info',

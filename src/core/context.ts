@@ -30,6 +30,35 @@ export function inputBudget(window: number): number {
 }
 
 /**
+ * An answer's own items with at most `budget` tokens of tools' outputs: the newest is kept whole as long as there is room,
+ * older ones are cut. `tokens`: an estimate of all.
+ */
+export function fitOutputs(items: readonly Item[], budget: number): { items: Item[]; tokens: number } {
+  let left = budget;
+  const fitted = items.toReversed().map((item): Item => {
+    if (item.type !== 'function_call_output') return item;
+    const tokens = estimateTextTokens(item.output);
+    const fits = tokens <= left;
+    const kept = fits ? item.output : cutText(item.output, Math.floor(item.output.length * (left / tokens)));
+    left = Math.max(0, left - tokens);
+    return fits ? item : { ...item, output: kept };
+  });
+  fitted.reverse();
+  return { items: fitted, tokens: estimateTokens(fitted) };
+}
+
+/** The beginning of a text, at most `length` UTF-16 units, and a line that says that it was cut. */
+export function cutText(text: string, length: number): string {
+  if (text.length <= length) return text;
+  const end = length > 0 && isHigh(text.charCodeAt(length - 1)) ? length - 1 : length;
+  return `${text.slice(0, end)}\n[Cut: the first ${end} of ${text.length} characters.]`;
+}
+
+function isHigh(unit: number): boolean {
+  return unit >= 0xd800 && unit <= 0xdbff;
+}
+
+/**
  * Trims a path to `budget` tokens: the oldest whole exchanges go first; the newest exchange never goes (DESIGN.md, The
  * words). An exchange begins at a user turn and holds all up to the next one. Unanswered and emptied turns carry
  * nothing and are left out; the turn being written is not part of `path`.

@@ -11,6 +11,7 @@ export type RunEvent =
   | { type: 'run-started'; at: number }
   /** The model that answers is known with its first output. */
   | { type: 'model-chosen'; model: string }
+  /** A `function_call_output` comes whole, with the status it keeps; all other items are filled by what follows. */
   | { type: 'item-added'; item: Item }
   | { type: 'text-delta'; item: number; text: string }
   | { type: 'reasoning-delta'; item: number; text: string }

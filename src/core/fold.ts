@@ -116,7 +116,22 @@ export function closeItems(items: Item[], status: EndStatus): Item[] {
   return items;
 }
 
-/** Whether the model has said anything a reader could have seen. */
-export function hasOutput(answer: Answer): boolean {
-  return answer.size > 0 || answer.items.some((item) => item.type === 'function_call');
+/** How far an answer has come: to be compared with later. */
+export interface Mark {
+  size: number;
+  items: number;
+}
+
+export function markOf({ size, items }: Answer): Mark {
+  return { size, items: items.length };
+}
+
+const START: Mark = { size: 0, items: 0 };
+
+/** Whether the model has said anything since that a reader could have seen, or a tool has been run. */
+export function hasOutput({ size, items }: Answer, since: Mark = START): boolean {
+  return (
+    size > since.size ||
+    items.some(({ type }, at) => at >= since.items && (type === 'function_call' || type === 'function_call_output'))
+  );
 }

@@ -35,6 +35,7 @@ export type RunErrorCode =
   | 'broken_off'
   | 'time_limit'
   | 'size_limit'
+  | 'tool_limit'
   | 'server_restarted'
   | 'server_stopping'
   | 'stopped'
@@ -58,7 +59,7 @@ export interface Attempt {
   status: number | null;
 }
 
-/** A tool of the caller's: a run that asks for it ends its turn. */
+/** A tool as a model is told of it. A run that asks for one of the caller's ends its turn. */
 export interface Tool {
   name: string;
   description: string;
@@ -83,6 +84,7 @@ export interface RunRequest {
   webSearch: 'off' | 'always';
   /** Sampling parameters that reach the model as given, under the names of Chat Completions. */
   parameters: Record<string, unknown>;
+  /** The caller's own. */
   tools: Tool[];
   /** What the model is given instead of the conversation's path, where the caller brought the whole of it. */
   context: ContextTurn[] | null;
@@ -125,6 +127,16 @@ export interface RunResult {
   usage: Usage | null;
   model: string | null;
   items: Item[];
+}
+
+export function addUsage(a: Usage | null, b: Usage | null): Usage | null {
+  if (a === null || b === null) return a ?? b;
+  return {
+    inputTokens: a.inputTokens + b.inputTokens,
+    cachedInputTokens: a.cachedInputTokens + b.cachedInputTokens,
+    outputTokens: a.outputTokens + b.outputTokens,
+    reasoningTokens: a.reasoningTokens + b.reasoningTokens,
+  };
 }
 
 export function isEnded(status: RunStatus): status is EndStatus {

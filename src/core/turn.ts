@@ -60,11 +60,17 @@ export interface FunctionCallItem {
   name: string;
   /** JSON text as the model wrote it. */
   arguments: string;
+  /**
+   * Whose tool it is, where this server runs it: `web`, an MCP server's name, or '' for a tool that nobody has. Its output
+   * then is an item of the same answer. Absent: the caller's, who sends the output.
+   */
+  server?: string;
 }
 
 export interface FunctionCallOutputItem {
   type: 'function_call_output';
   id: string;
+  /** `incomplete`: the tool failed, and `output` says why. */
   status: ItemStatus;
   callId: string;
   output: string;
@@ -133,6 +139,11 @@ export function isVisible(turn: Turn): boolean {
 /** Nothing but what a caller's tools gave: it belongs to the answer that asked for it. */
 export function isToolResult({ role, items }: Turn): boolean {
   return role === 'user' && items.length > 0 && items.every((item) => item.type === 'function_call_output');
+}
+
+/** A call that this server does not run itself: the caller sends its output. */
+export function isCallersCall(item: Item): item is FunctionCallItem {
+  return item.type === 'function_call' && item.server === undefined;
 }
 
 /** A text message as one item. */

@@ -10,7 +10,7 @@ import type { Once } from '#core/once.ts';
 import { MAX_PAGE } from '#core/page.ts';
 import type { Principal } from '#core/principal.ts';
 import type { ContextTurn, Run, RunRequest } from '#core/run.ts';
-import { type Item, isToolResult, type TreeNode, type Turn } from '#core/turn.ts';
+import { type Item, isCallersCall, isToolResult, type TreeNode, type Turn } from '#core/turn.ts';
 import type { Store } from '#ports/store.ts';
 import type { Assistants } from './assistants.ts';
 import { type createConversations, findByClientId, type History } from './conversations.ts';
@@ -175,7 +175,7 @@ export function createBranches(parts: {
     const next = rest.findIndex((turn) => turn.role === 'user' && !isToolResult(turn));
     const chain = next === -1 ? rest : rest.slice(0, next);
     const items = chain.flatMap((turn) => turn.items);
-    const asked = new Set(items.flatMap((item) => (item.type === 'function_call' ? [item.callId] : [])));
+    const asked = new Set(items.flatMap((item) => (isCallersCall(item) ? [item.callId] : [])));
     const there = new Set(items.flatMap((item) => (item.type === 'function_call_output' ? [item.callId] : [])));
     const results = message.items.filter((item) => item.type === 'function_call_output' && asked.has(item.callId));
     const fresh = results.filter((item) => item.type === 'function_call_output' && !there.has(item.callId));

@@ -186,8 +186,8 @@ function snapshot(items: readonly Item[]): RunEvent[] {
         }
         break;
       case 'function_call_output':
-        add(whole);
-        break;
+        events.push({ type: 'item-added', item: whole });
+        return;
     }
     if (whole.status === 'completed') events.push({ type: 'item-completed', item });
   });

@@ -5,7 +5,7 @@
 
 import type { RunEvent } from '#core/event.ts';
 import type { FinishReason, Usage } from '#core/run.ts';
-import type { Item } from '#core/turn.ts';
+import { type Item, textOf } from '#core/turn.ts';
 import type { Ids } from '#ports/clock.ts';
 import type { ModelEvent } from '#ports/model.ts';
 
@@ -24,11 +24,19 @@ interface OpenItem {
 
 /**
  * @param start.model named by the `model-chosen` event before the first output
- * @param start.offset how many items the answer has already
+ * @param start.said the items that the answer has already
+ * @param start.serverOf whose tool it is, where this server runs it
  */
-export function createTranslator(start: { ids: Ids; model: string; offset: number }) {
-  const { ids } = start;
-  let next = start.offset;
+export function createTranslator(start: {
+  ids: Ids;
+  model: string;
+  said?: readonly Item[];
+  serverOf?: (name: string) => string | undefined;
+}) {
+  const { ids, said = [] } = start;
+  let next = said.length;
+  /** What parts a later round's text from the text before it: flat dialects show all texts as one. */
+  let gap = gapAfter(textOf(said));
   let named = false;
   let message: OpenItem | null = null;
   let reasoning: OpenItem | null = null;
@@ -46,7 +54,8 @@ export function createTranslator(start: { ids: Ids; model: string; offset: numbe
         case 'text':
           if (event.text === '') break;
           message ??= begin(events, 'message');
-          delta(events, 'text-delta', message, event.text);
+          delta(events, 'text-delta', message, gap === '' ? event.text : gap + event.text);
+          gap = '';
           break;
         case 'reasoning':
           if (event.text === '') break;
@@ -54,7 +63,7 @@ export function createTranslator(start: { ids: Ids; model: string; offset: numbe
           delta(events, 'reasoning-delta', reasoning, event.text);
           break;
         case 'tool-call':
-          if (!calls.has(event.call)) calls.set(event.call, begin(events, 'function_call', event));
+          if (!calls.has(event.call)) calls.set(event.call, begin(events, event));
           break;
         case 'tool-arguments': {
           const call = calls.get(event.call);
@@ -79,18 +88,25 @@ export function createTranslator(start: { ids: Ids; model: string; offset: numbe
     return events;
   }
 
-  function begin(
-    events: RunEvent[],
-    kind: 'message' | 'reasoning' | 'function_call',
-    call?: { id: string; name: string },
-  ): OpenItem {
+  /** Parallel calls stay open beside each other; anything else closes what came before it. */
+  function begin(events: RunEvent[], what: 'message' | 'reasoning' | { id: string; name: string }): OpenItem {
     if (!named) events.push({ type: 'model-chosen', model: start.model });
     named = true;
-    // Parallel calls stay open beside each other; anything else closes what came before it.
-    if (kind !== 'function_call') closeOpen(events);
-    else closeTexts(events);
-    events.push({ type: 'item-added', item: emptyItem(ids.uuid(), kind, call) });
+    const called = typeof what === 'object';
+    if (called) closeTexts(events);
+    else closeOpen(events);
+    events.push({ type: 'item-added', item: called ? emptyCall(what) : emptyItem(ids.uuid(), what) });
     return { index: next++, pending: '' };
+  }
+
+  /** Some models number their calls anew in each round: an id that is taken would have two outputs. */
+  function emptyCall({ id, name }: { id: string; name: string }): Item {
+    const item = ids.uuid();
+    const taken = id === '' || said.some((other) => other.type === 'function_call' && other.callId === id);
+    const callId = taken ? `call_${item}` : id;
+    const server = start.serverOf?.(name);
+    const call = { type: 'function_call', id: item, status: 'in_progress', callId, name, arguments: '' } as const;
+    return server === undefined ? call : { ...call, server };
   }
 
   function closeOpen(events: RunEvent[]): void {
@@ -128,13 +144,14 @@ function cleanText(open: OpenItem, text: string): string {
   return whole.toWellFormed();
 }
 
-function emptyItem(
-  id: string,
-  kind: 'message' | 'reasoning' | 'function_call',
-  call?: { id: string; name: string },
-): Item {
+function emptyItem(id: string, kind: 'message' | 'reasoning'): Item {
   const status = 'in_progress';
-  if (kind === 'message') return { type: 'message', id, role: 'assistant', status, content: [] };
-  if (kind === 'reasoning') return { type: 'reasoning', id, status, text: '' };
-  return { type: 'function_call', id, status, callId: call?.id ?? id, name: call?.name ?? '', arguments: '' };
+  return kind === 'message'
+    ? { type: 'message', id, role: 'assistant', status, content: [] }
+    : { type: 'reasoning', id, status, text: '' };
+}
+
+function gapAfter(text: string): string {
+  if (text === '' || text.endsWith('\n\n')) return '';
+  return text.endsWith('\n') ? '\n' : '\n\n';
 }

@@ -10,7 +10,7 @@ import { createTranslator } from '#service/translate.ts';
 const ids = { uuid: () => 'id', secret: () => '', digest: () => '' };
 
 function run(batches: ModelEvent[][]): RunEvent[] {
-  const translator = createTranslator({ ids, model: 'm', offset: 0 });
+  const translator = createTranslator({ ids, model: 'm' });
   return [...batches.flatMap((batch) => translator.translate(batch).events), ...translator.close()];
 }
 

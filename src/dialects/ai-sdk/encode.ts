@@ -24,6 +24,8 @@ interface Open {
  */
 export function createEncoder(messageId: string, failure: (end: TerminalEvent) => ServiceError | null) {
   const open = new Map<number, Open>();
+  /** The calls that this server runs and that have no output yet. */
+  const running = new Map<string, FunctionCall>();
   let items = 0;
   let called = false;
 
@@ -35,7 +37,7 @@ export function createEncoder(messageId: string, failure: (end: TerminalEvent) =
     for (const turn of earlier) {
       if (!isToolResult(turn)) text += chunk({ type: 'start-step' });
       turn.items.forEach((item, position) => {
-        for (const part of wholeItem(item, String(position))) text += chunk(part);
+        for (const part of wholeItem(item, String(position), turn.items)) text += chunk(part);
       });
       if (isToolResult(turn)) text += chunk({ type: 'finish-step' });
     }
@@ -88,13 +90,18 @@ export function createEncoder(messageId: string, failure: (end: TerminalEvent) =
       open.set(position, { before, end: () => ({ type: `${kind}-end`, id }), input: null });
       return chunk({ type: `${kind}-start`, id });
     }
+    if (item.type === 'function_call_output') {
+      const call = running.get(item.callId);
+      running.delete(item.callId);
+      return chunk(toolOutput(item, call));
+    }
     if (item.type !== 'function_call') return '';
-    called = true;
-    const { callId: toolCallId, name: toolName } = item;
-    const before = `data: {"type":"tool-input-delta","toolCallId":${JSON.stringify(toolCallId)},"inputTextDelta":`;
-    const call: Open = { before, end: () => toolInput(toolCallId, toolName, call.input ?? ''), input: '' };
+    if (item.server === undefined) called = true;
+    else running.set(item.callId, item);
+    const before = `data: {"type":"tool-input-delta","toolCallId":${JSON.stringify(item.callId)},"inputTextDelta":`;
+    const call: Open = { before, end: () => toolInput(item, call.input ?? ''), input: '' };
     open.set(position, call);
-    return chunk({ type: 'tool-input-start', toolCallId, toolName });
+    return chunk(toolStart(item));
   }
 
   function close(position: number): string {
@@ -110,6 +117,7 @@ export function createEncoder(messageId: string, failure: (end: TerminalEvent) =
       // A call that was not finished is nothing a client may act on.
       if (input === null || end.status === 'completed') text += close(position);
     }
+    for (const call of running.values()) text += chunk(toolOutput(unfinished(call), call));
     if (failed !== null) text += chunk({ type: 'error', errorText: failed.message });
     return text + last(failed === null ? finishReason(end, called) : 'error');
   }
@@ -135,10 +143,24 @@ function finishReason({ status, finish }: TerminalEvent, called: boolean): strin
   return called || finish === 'tool_calls' ? 'tool-calls' : 'stop';
 }
 
-function toolInput(toolCallId: string, toolName: string, text: string): object {
+type FunctionCall = Extract<Item, { type: 'function_call' }>;
+
+/** A tool that this server runs is none that the client has types for, or may give a result of. */
+const OURS = { providerExecuted: true, dynamic: true } as const;
+
+function facts(call: FunctionCall | undefined): object {
+  return call?.server === undefined ? {} : OURS;
+}
+
+function toolStart(call: FunctionCall): object {
+  return { type: 'tool-input-start', toolCallId: call.callId, toolName: call.name, ...facts(call) };
+}
+
+function toolInput(call: FunctionCall, text: string): object {
+  const known = { toolCallId: call.callId, toolName: call.name, ...facts(call) };
   const input = parseInput(text);
-  if (input !== undefined) return { type: 'tool-input-available', toolCallId, toolName, input };
-  return { type: 'tool-input-error', toolCallId, toolName, input: text, errorText: BAD_INPUT };
+  if (input !== undefined) return { type: 'tool-input-available', ...known, input };
+  return { type: 'tool-input-error', ...known, input: text, errorText: BAD_INPUT };
 }
 
 const BAD_INPUT = 'The model wrote arguments that are no JSON.';
@@ -155,9 +177,15 @@ function parseInput(text: string): unknown {
 
 type Output = Extract<Item, { type: 'function_call_output' }>;
 
-function toolOutput({ callId: toolCallId, status, output }: Output): object {
-  if (status === 'incomplete') return { type: 'tool-output-error', toolCallId, errorText: output };
-  return { type: 'tool-output-available', toolCallId, output: parseOutput(output) };
+function toolOutput({ callId: toolCallId, status, output }: Output, call: FunctionCall | undefined): object {
+  const known = { toolCallId, ...facts(call) };
+  if (status === 'incomplete') return { type: 'tool-output-error', ...known, errorText: output };
+  return { type: 'tool-output-available', ...known, output: parseOutput(output) };
+}
+
+/** What stands for the output of a call that this server began and that was stopped, or that a crash cut off. */
+function unfinished({ id, callId }: FunctionCall): Output {
+  return { type: 'function_call_output', id, status: 'incomplete', callId, output: 'The call was not finished.' };
 }
 
 /** Objects and lists are kept as JSON, texts as they are. */
@@ -166,8 +194,8 @@ function parseOutput(text: string): unknown {
   return parseInput(text) ?? text;
 }
 
-/** The chunks of an item that is whole. */
-function wholeItem(item: Item, id: string): object[] {
+/** The chunks of an item that is whole, of a turn that has ended. */
+function wholeItem(item: Item, id: string, turn: readonly Item[]): object[] {
   switch (item.type) {
     case 'message':
       return [
@@ -183,14 +211,23 @@ function wholeItem(item: Item, id: string): object[] {
       ];
     case 'function_call':
       return [
-        { type: 'tool-input-start', toolCallId: item.callId, toolName: item.name },
-        toolInput(item.callId, item.name, item.arguments),
+        toolStart(item),
+        toolInput(item, item.arguments),
+        ...(isUnfinished(item, turn) ? [toolOutput(unfinished(item), item)] : []),
       ];
     case 'web_search_call':
       return item.sources.map(sourcePart);
     case 'function_call_output':
-      return [toolOutput(item)];
+      return [toolOutput(item, callOf(item, turn))];
   }
+}
+
+function callOf({ callId }: Output, items: readonly Item[]): FunctionCall | undefined {
+  return items.find((item) => item.type === 'function_call' && item.callId === callId) as FunctionCall | undefined;
+}
+
+function isUnfinished({ server, callId }: FunctionCall, items: readonly Item[]): boolean {
+  return server !== undefined && !items.some((item) => item.type === 'function_call_output' && item.callId === callId);
 }
 
 function sourcePart({ index, title, url }: { index: number; title: string; url: string }): WirePart {
@@ -251,8 +288,13 @@ function placeOf({ parent, role }: { parent: string | null; role: string }): str
 }
 
 function toParts({ role, items }: Turn): WirePart[] {
-  const parts = items.flatMap(toPart);
-  return role === 'assistant' ? [{ type: 'step-start' }, ...parts] : parts;
+  if (role !== 'assistant') return items.flatMap(toPart);
+  const message = { parts: [{ type: 'step-start' }, ...items.flatMap(toPart)] };
+  for (const item of items) {
+    if (item.type === 'function_call_output') giveOutput(message, item);
+    else if (item.type === 'function_call' && isUnfinished(item, items)) giveOutput(message, unfinished(item));
+  }
+  return message.parts;
 }
 
 function toPart(item: Item, position: number): WirePart[] {
@@ -275,14 +317,18 @@ function toPart(item: Item, position: number): WirePart[] {
   }
 }
 
-function toolPart({ name, callId: toolCallId, arguments: text }: Extract<Item, { type: 'function_call' }>): WirePart {
+function toolPart({ name, callId: toolCallId, arguments: text, server }: FunctionCall): WirePart {
+  const kind =
+    server === undefined
+      ? { type: `tool-${name}`, toolCallId }
+      : { type: 'dynamic-tool', toolName: name, toolCallId, providerExecuted: true };
   const input = parseInput(text);
-  if (input !== undefined) return { type: `tool-${name}`, toolCallId, state: 'input-available', input };
-  return { type: `tool-${name}`, toolCallId, state: 'output-error', input: text, errorText: BAD_INPUT };
+  if (input !== undefined) return { ...kind, state: 'input-available', input };
+  return { ...kind, state: 'output-error', input: text, errorText: BAD_INPUT };
 }
 
 /** Puts what a tool gave into the part of its call. */
-function giveOutput({ parts }: WireUiMessage, { callId, status, output }: Output): void {
+function giveOutput({ parts }: Pick<WireUiMessage, 'parts'>, { callId, status, output }: Output): void {
   const part = parts.findLast(({ toolCallId }) => toolCallId === callId);
   if (part === undefined) return;
   if (status === 'incomplete') Object.assign(part, { state: 'output-error', errorText: output });

@@ -3,7 +3,7 @@
 import type { ServiceError } from '#core/errors.ts';
 import type { RunEvent, TerminalEvent } from '#core/event.ts';
 import type { FinishReason, Run, RunResult, Usage } from '#core/run.ts';
-import { textOf } from '#core/turn.ts';
+import { isCallersCall, textOf } from '#core/turn.ts';
 import { toWireError } from './errors.ts';
 import type { WireCompletion } from './schema.ts';
 
@@ -47,7 +47,8 @@ export function createEncoder(run: Run, includeUsage: boolean, failure: (end: Te
           text += start() + before + JSON.stringify({ reasoning_content: event.text }) + after;
           break;
         case 'item-added':
-          if (event.item.type === 'function_call') {
+          // What this server runs itself is no business of a client's: it would answer a call that is not its own.
+          if (isCallersCall(event.item)) {
             const { callId: id, name } = event.item;
             const call = { index: calls.size, id, type: 'function', function: { name, arguments: '' } };
             text += start() + before + JSON.stringify({ tool_calls: [call] }) + after;
@@ -56,7 +57,9 @@ export function createEncoder(run: Run, includeUsage: boolean, failure: (end: Te
           items++;
           break;
         case 'arguments-delta': {
-          const call = { index: calls.get(event.item) ?? 0, function: { arguments: event.text } };
+          const index = calls.get(event.item);
+          if (index === undefined) break;
+          const call = { index, function: { arguments: event.text } };
           text += before + JSON.stringify({ tool_calls: [call] }) + after;
           break;
         }
@@ -99,7 +102,7 @@ export function createEncoder(run: Run, includeUsage: boolean, failure: (end: Te
 /** A whole answer. */
 export function toCompletion(run: Run, { items, model, finish, usage }: RunResult): WireCompletion {
   const calls = items.flatMap((item) =>
-    item.type === 'function_call'
+    isCallersCall(item)
       ? [{ id: item.callId, type: 'function' as const, function: { name: item.name, arguments: item.arguments } }]
       : [],
   );
@@ -134,7 +137,8 @@ export function toModel({ id, provider }: { id: string; provider: string }, crea
 }
 
 function finishReason(finish: FinishReason | null, called: boolean): FinishReason {
-  return called && (finish === null || finish === 'stop') ? 'tool_calls' : (finish ?? 'stop');
+  const usual = finish === null || finish === 'tool_calls' ? 'stop' : finish;
+  return called && usual === 'stop' ? 'tool_calls' : usual;
 }
 
 function toUsage({ inputTokens, outputTokens, cachedInputTokens, reasoningTokens }: Usage) {

@@ -1,0 +1,153 @@
+/**
+ * Answers as the services make them, without HTTP: a real store in a folder of its own, real live runs, and the test's
+ * model server; the tools are the test's.
+ */
+
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Principal } from '#core/principal.ts';
+import type { Run, RunRequest, RunResult } from '#core/run.ts';
+import type { Item } from '#core/turn.ts';
+import type { ServerTool, ToolContext, ToolResult } from '#ports/tools.ts';
+import { createAssistants } from '#service/assistants.ts';
+import { createLiveRuns } from '#service/live-runs.ts';
+import { createModelCalls } from '#service/model-calls.ts';
+import { createRunLoop } from '#service/run-loop.ts';
+import { createMessages, type Place } from '#service/send-message.ts';
+import { createTimeLimits } from '#service/time-limits.ts';
+import { createToolCalls } from '#service/tool-calls.ts';
+import { createToolRounds } from '#service/tool-rounds.ts';
+import { systemClock as clock, systemIds as ids } from '../../src/adapters/clock/system.ts';
+import { createModels } from '../../src/adapters/model/models.ts';
+import { openSqliteStore } from '../../src/adapters/store/sqlite.ts';
+import { type ModelServer, startModelServer } from '../support/model-server.ts';
+
+export interface Answering {
+  model: ModelServer;
+  /** What the runs may call, from now on. */
+  tools: ServerTool[];
+  /** Sends a message and waits for its answer. */
+  ask(text: string, options?: AskOptions): Promise<RunResult>;
+  /** Sends a message: its answer is being made. */
+  begin(text: string, options?: AskOptions): Promise<{ run: Run; result: Promise<RunResult>; stop(): Promise<void> }>;
+  findRun(run: string): Promise<Run | null>;
+  /** What should not happen, but did. */
+  errors: unknown[];
+  close(): Promise<void>;
+}
+
+interface AskOptions {
+  place?: Place;
+  items?: Item[];
+  request?: Partial<RunRequest>;
+}
+
+const PERSON: Principal = {
+  tenant: 'default',
+  user: 'ann',
+  scopes: ['read', 'write'],
+  keyId: null,
+  rates: null,
+  keyless: false,
+  findsKeyless: false,
+};
+
+export async function startAnswering(
+  given: Partial<{ rounds: number; timeout: number; maxResult: number; run: number; maxAnswer: number }> = {},
+): Promise<Answering> {
+  const folder = await mkdtemp(join(tmpdir(), 'parlance-answering-'));
+  const store = await openSqliteStore({ folder, exclusive: true, now: clock.now });
+  const model = await startModelServer();
+  const proxy = { http: null, https: null, noProxy: null };
+  const models = createModels(
+    {
+      model: null,
+      openai: { apiKey: 'test', baseUrl: model.url },
+      anthropic: null,
+      gemini: null,
+      ollama: null,
+      providers: [],
+      detect: false,
+      proxy,
+      connectTimeoutMs: 1000,
+    },
+    { guide: null, clock },
+  );
+  await models.start();
+  const tools: ServerTool[] = [];
+  const errors: unknown[] = [];
+  const onError = (error: unknown) => void errors.push(error);
+  const limits = {
+    firstToken: null,
+    silence: 60_000,
+    run: given.run ?? 60_000,
+    maxAnswer: given.maxAnswer ?? 1_000_000,
+  };
+  const liveRuns = createLiveRuns({ store, clock, flushMs: 10 });
+  const timeLimits = createTimeLimits({ clock, liveRuns, limits });
+  const toolRounds = createToolRounds({
+    modelCalls: createModelCalls({ store, models, liveRuns, timeLimits, clock, ids, limits, onError }),
+    toolCalls: createToolCalls({
+      liveRuns,
+      timeLimits,
+      clock,
+      ids,
+      limits: { timeout: given.timeout ?? 60_000, maxResult: given.maxResult ?? 65_536 },
+    }),
+    assistants: createAssistants([]),
+    searches: { search: async () => ({ prompt: '' }) },
+    sources: [{ offer: async () => ({ tools, notes: [] }) }],
+    rounds: given.rounds ?? 8,
+  });
+  const runLoop = createRunLoop({ store, liveRuns, toolRounds, clock, onCompleted: () => undefined, onError });
+  const messages = createMessages({ store, clock, ids, liveRuns, runLoop, maxRuns: 100 });
+
+  async function begin(text: string, { place = { create: {} }, items, request = {} }: AskOptions = {}) {
+    const said: Item = {
+      type: 'message',
+      id: '',
+      role: 'user',
+      status: 'completed',
+      content: [{ type: 'text', text }],
+    };
+    const input = { conversation: place, items: items ?? [said], onBusy: 'queue' as const, request };
+    const { run } = await messages.accept(PERSON, input, null);
+    const live = liveRuns.get(run.id);
+    if (live === null) throw new Error('The run is over already.');
+    return { run, result: liveRuns.result(live), stop: () => runLoop.stop(live, 'stopped') };
+  }
+
+  return {
+    model,
+    tools,
+    errors,
+    begin,
+    ask: async (text, options) => (await begin(text, options)).result,
+    findRun: (run) => store.findRun(PERSON, run),
+    async close() {
+      await runLoop.drain(0);
+      await models.close();
+      await model.close();
+      await store.close();
+      await rm(folder, { recursive: true });
+    },
+  };
+}
+
+/** A tool that does what `call` does; by default it only reads. */
+export function toolOf(
+  name: string,
+  call: (given: Record<string, unknown>, context: ToolContext) => Promise<ToolResult> | ToolResult,
+  facts: Partial<ServerTool> = {},
+): ServerTool {
+  return {
+    name,
+    description: `The tool ${name}.`,
+    parameters: { type: 'object', properties: { word: { type: 'string' } } },
+    server: 'test',
+    needsApproval: false,
+    call: async (given, context) => call(given, context),
+    ...facts,
+  };
+}
