@@ -7,6 +7,8 @@
 export const errorStatus = {
   /** Bad input: malformed, missing, empty, too long, of the wrong type. */
   invalid_request: 400,
+  /** `/v1/responses`: the response to go on from is unknown, or somebody else's. */
+  previous_response_not_found: 400,
   /** No key where one is needed. */
   key_required: 401,
   /** A wrong, revoked or expired key. */

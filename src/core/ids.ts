@@ -8,7 +8,22 @@
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const NUMBER = /^[1-9][0-9]{0,14}$/;
-const CONVERSATION_PREFIX = 'conv_';
+/** What the standards write in front of a UUID, by what it names. */
+const PREFIX = {
+  conversation: 'conv_',
+  response: 'resp_',
+  message: 'msg_',
+  reasoning: 'rs_',
+  function_call: 'fc_',
+  function_call_output: 'fco_',
+  web_search_call: 'ws_',
+  compaction: 'cmp_',
+  mcp_call: 'mcp_',
+} as const;
+const ANY_PREFIX = /^(conv|resp|msg|rs|fc|fco|ws|cmp|mcp)_/;
+
+/** What has an id in the standards: a conversation, a response (the turn of an answer), or an item by its type. */
+export type WireKind = keyof typeof PREFIX;
 
 /** How a conversation is named by a caller. A number is never looked up as an external id, nor the other way round. */
 export type ConversationRef =
@@ -25,13 +40,23 @@ export function parseUuid(text: string): string | null {
 /** Reads any of the three forms of a conversation's id; null if `text` has none of them. */
 export function parseConversationRef(text: string): ConversationRef | null {
   if (NUMBER.test(text)) return { by: 'number', number: Number(text) };
-  const id = parseUuid(text.startsWith(CONVERSATION_PREFIX) ? text.slice(CONVERSATION_PREFIX.length) : text);
+  const id = parseUuid(text.startsWith(PREFIX.conversation) ? text.slice(PREFIX.conversation.length) : text);
   return id === null ? null : { by: 'id', id };
 }
 
 /** The form of the OpenAI dialects: `conv_<uuid>`. */
 export function formatConversationId(id: string): string {
-  return CONVERSATION_PREFIX + id;
+  return PREFIX.conversation + id;
+}
+
+/** An id as the standards write it: `resp_<uuid>`, `msg_<uuid>` … */
+export function formatWireId(kind: WireKind, id: string): string {
+  return PREFIX[kind] + id;
+}
+
+/** The UUID of what `formatWireId` wrote, whatever its prefix, or of a bare UUID; null if `text` is neither. */
+export function parseWireId(text: string): string | null {
+  return parseUuid(text.replace(ANY_PREFIX, ''));
 }
 
 /**

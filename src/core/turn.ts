@@ -43,6 +43,12 @@ export interface MessageItem {
   role: Role;
   status: ItemStatus;
   content: Part[];
+  /** A system message that was sent as a developer's: the model is told the same, Open Responses shows which it was. */
+  developer?: true;
+  /** What its author said an assistant's message is. */
+  phase?: 'commentary' | 'final_answer';
+  /** It stands for earlier items: the sealed text of the compaction item it was sent as. */
+  compaction?: string;
 }
 
 export interface ReasoningItem {

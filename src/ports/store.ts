@@ -70,8 +70,10 @@ export type OnBusy = 'queue' | 'reject' | 'interrupt';
 export interface AcceptMessage extends Write {
   /** An existing conversation (unknown: `not_found`), or a new one made in the same commit. */
   conversation: { ref: ConversationRef } | { create: NewConversation };
-  /** Its parent is `parent`, else the conversation's head. It becomes the head, or the answer does. */
+  /** Its parent is the last of `lead`, else `parent`, else the conversation's head. It becomes the head, or the answer does. */
   input: NewTurn;
+  /** Turns put in a chain in front of the input: what came with it in other roles. */
+  lead?: readonly NewTurn[];
   /** Must be a turn of that conversation, else `not_found`; null: the head. */
   parent: string | null;
   /** A user turn of that conversation, else `not_found`: the input becomes its sibling, and takes over its external id. */
@@ -218,6 +220,8 @@ export interface Store {
    */
   readContext(read: { conversation: string; turn: string; tokens: number }): Promise<Turn[]>;
   findTurn(owner: Owner, turn: string): Promise<{ conversation: Conversation; turn: Turn } | null>;
+  /** An item by its id, with where it is; null if it is nobody's, somebody else's or deleted. */
+  findItem(owner: Owner, item: string): Promise<{ conversation: Conversation; turn: Turn; item: Item } | null>;
   /** A turn of one conversation by a client's own id for it, else by its id. */
   findMessage(owner: Owner, conversation: string, id: string): Promise<Turn | null>;
   /** The newest turns of all branches from a depth on, at most `limit` of them, in the order of acceptance. */

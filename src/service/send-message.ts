@@ -5,7 +5,7 @@ import { invalid, ServiceError } from '#core/errors.ts';
 import type { ConversationRef } from '#core/ids.ts';
 import type { Once } from '#core/once.ts';
 import type { Principal } from '#core/principal.ts';
-import type { Run, RunRequest, RunResult } from '#core/run.ts';
+import type { ContextTurn, Run, RunRequest, RunResult } from '#core/run.ts';
 import { type Item, MAX_MESSAGE_BYTES, messageItem, type Role, type Turn } from '#core/turn.ts';
 import type { Clock, Ids } from '#ports/clock.ts';
 import type { Accepted, AcceptMessage, NewAnswer, NewTurn, OnBusy, Store } from '#ports/store.ts';
@@ -38,6 +38,8 @@ export type Place =
 export interface Input {
   conversation: Place;
   items: Item[];
+  /** What comes before `items` in turns of its own; each hangs from the one before it. */
+  lead?: readonly ContextTurn[];
   onBusy: OnBusy;
   request: Partial<RunRequest>;
   /** A client's own id for it. */
@@ -66,6 +68,7 @@ const PLAIN_REQUEST: NewAnswer['request'] = {
   parameters: {},
   tools: [],
   context: null,
+  echo: {},
 };
 
 /** A message that is being, or has been, answered; by hand where there is no run. */
@@ -108,9 +111,12 @@ export function createMessages(parts: {
       input: {
         id: ids.uuid(),
         role: 'user',
-        items: input.items.map((item) => ({ ...item, id: ids.uuid() })),
+        items: withIds(input.items),
         externalId: input.externalId ?? null,
       },
+      ...(input.lead !== undefined && {
+        lead: input.lead.map(({ role, items }) => ({ id: ids.uuid(), role, items: withIds(items), externalId: null })),
+      }),
       parent: input.parent ?? null,
       ...(input.replaces !== undefined && { replaces: input.replaces }),
       answer: newAnswer(input.request),
@@ -183,6 +189,10 @@ export function createMessages(parts: {
       const older = liveRuns.get(id);
       if (older !== null) void runLoop.stop(older, 'interrupted');
     }
+  }
+
+  function withIds(items: readonly Item[]): Item[] {
+    return items.map((item) => ({ ...item, id: ids.uuid() }));
   }
 
   function newTurn(role: Role, text: string): NewTurn {

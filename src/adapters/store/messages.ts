@@ -53,13 +53,15 @@ export async function acceptMessage(sql: Sql, unit: AcceptMessage): Promise<Outc
       ? await requireOwned(sql, owner, unit.conversation.ref)
       : (await makeConversation(sql, unit, unit.conversation.create)).row;
   const replaced = unit.replaces === undefined ? null : await requireUserTurn(sql, row.id, unit.replaces);
-  const parent = replaced === null ? await findParent(sql, unit, row) : above(replaced);
+  const parent = replaced === null ? await findParent(sql, unit, row) : parentOf(replaced);
   await checkExternalId(sql, row.id, unit.input, replaced);
   const place = unit.answer === null ? null : await findPlace(sql, row.id, unit.onBusy);
   if (replaced !== null && replaced.external_id === unit.input.externalId) {
     await sql.run(updateExternalId, { id: replaced.id, externalId: null });
   }
-  const input = await addInput(sql, unit, row, parent);
+  let above: TreePlace | null = parent;
+  for (const turn of unit.lead ?? []) above = await addInput(sql, now, row, turn, above);
+  const input = await addInput(sql, now, row, unit.input, above);
   const made =
     unit.answer === null || place === null
       ? null
@@ -165,6 +167,13 @@ async function answerAnew(
   return { conversation, input, answer: written, run, interrupts: place.interrupts, fresh: true };
 }
 
+/** What a new turn goes under; the role where somebody asks for it. */
+interface TreePlace {
+  id: string;
+  depth: number;
+  role: Turn['role'] | null;
+}
+
 /** A user turn as it stands in the tree. */
 async function requireUserTurn(sql: Sql, conversation: string, id: string): Promise<Row<'turns'>> {
   const turn = await findInConversation(sql, conversation, id);
@@ -173,7 +182,7 @@ async function requireUserTurn(sql: Sql, conversation: string, id: string): Prom
 }
 
 /** What a turn hangs from. Only an answer made by hand asks for the role, and none replaces anything. */
-function above({ parent, depth }: Row<'turns'>): { id: string; depth: number; role: null } | null {
+function parentOf({ parent, depth }: Row<'turns'>): TreePlace | null {
   return parent === null ? null : { id: parent, depth: depth - 1, role: null };
 }
 
@@ -191,14 +200,10 @@ async function checkExternalId(
 }
 
 /** The turn the input goes under: a place in the tree; null for the root. */
-async function findParent(
-  sql: Sql,
-  unit: AcceptMessage,
-  row: ConversationRow,
-): Promise<{ id: string; depth: number; role: Turn['role'] | null } | null> {
+async function findParent(sql: Sql, unit: AcceptMessage, row: ConversationRow): Promise<TreePlace | null> {
   if (unit.parent === null && row.head === null) return null;
   // The head's depth stands on the conversation; its role matters only to an answer made by hand.
-  if (unit.parent === null && row.head !== null && unit.input.role !== 'assistant') {
+  if (unit.parent === null && row.head !== null && (unit.lead?.[0] ?? unit.input).role !== 'assistant') {
     return { id: row.head, depth: row.head_depth, role: null };
   }
   const turn = await findInConversation(sql, row.id, unit.parent ?? row.head ?? '');
@@ -208,11 +213,11 @@ async function findParent(
 
 async function addInput(
   sql: Sql,
-  unit: AcceptMessage,
+  now: number,
   row: ConversationRow,
-  parent: { id: string; depth: number; role: Turn['role'] | null } | null,
+  input: NewTurn,
+  parent: TreePlace | null,
 ): Promise<Turn> {
-  const { input, now } = unit;
   const turn = {
     conversation: row.id,
     id: input.id,

@@ -71,6 +71,8 @@ const selectTurn = statement<{ id: string }, ItemRow>(`
 const selectConversationOfTurn = statement<OwnerValues & { turn: string }, ConversationRow>(`
   ${CONVERSATIONS} where c.id = (select t.conversation from turns t where t.id = :turn) and ${isOwned('c')}`);
 
+const selectTurnOfItem = statement<{ item: string }, { turn: string }>(`select turn from items where id = :item`);
+
 /** The newest `limit` turns above `before` on the way from the head to the root. */
 const selectPath = statement<{ conversation: string; head: string; before: number; limit: number }, ItemRow>(`
   with recursive path as (
@@ -147,6 +149,17 @@ export async function findTurn(
   if (conversation === undefined) return null;
   const turn = await loadTurn(sql, id);
   return turn === null ? null : { conversation: toConversation(conversation), turn };
+}
+
+export async function findItem(
+  sql: Sql,
+  owner: Owner,
+  id: string,
+): Promise<{ conversation: Conversation; turn: Turn; item: Item } | null> {
+  const row = await sql.first(selectTurnOfItem, { item: id });
+  const found = row === undefined ? null : await findTurn(sql, owner, row.turn);
+  const item = found?.turn.items.find((it) => it.id === id);
+  return found === null || item === undefined ? null : { ...found, item };
 }
 
 export async function findByExternalId(

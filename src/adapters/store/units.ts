@@ -14,7 +14,7 @@ import { appendEvents, readEvents } from './logs.ts';
 import { acceptMessage, answerAgain, answerTurn } from './messages.ts';
 import { findRun, findRunOfTurn, finishRun, openRuns, recordRun, startNextRun, startTitleRun } from './runs.ts';
 import { sweep } from './sweep.ts';
-import { findMessage, findTurn, readContext, readPath, readTree } from './turns.ts';
+import { findItem, findMessage, findTurn, readContext, readPath, readTree } from './turns.ts';
 import { createKey, createUser, findKey, findKeyById, listKeys, listUsers, revokeKey } from './users.ts';
 
 /** They write. */
@@ -43,6 +43,7 @@ export const units = {
 /** They do not. */
 export const reads = {
   findConversation,
+  findItem,
   findKey,
   findKeyById,
   findMessage,

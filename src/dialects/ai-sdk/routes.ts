@@ -8,12 +8,12 @@ import type { Turn } from '#core/turn.ts';
 import { nextLink } from '#http/link.ts';
 import { type Dialect, type Reply, type Route, route } from '#http/route.ts';
 import { sinkTo } from '#http/run-stream.ts';
+import { plainError } from '#http/system.ts';
 import type { Replying } from '#service/branches.ts';
 import { failureOf } from '#service/send-message.ts';
 import type { Services } from '#service/services.ts';
 import { toSubmission } from './decode.ts';
 import { createEncoder, toMessages } from './encode.ts';
-import { toWireError } from './errors.ts';
 import * as schema from './schema.ts';
 
 const MESSAGE_ID = '0198c7c1-5d00-7000-8000-5717b3fc2c96';
@@ -58,7 +58,7 @@ export function aiSdk(services: Services): Dialect {
     access: 'local',
     namesUser: false,
     standard: true,
-    error: toWireError,
+    error: plainError,
     routes: routes(services),
   };
 }

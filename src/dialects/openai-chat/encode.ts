@@ -4,7 +4,7 @@ import type { ServiceError } from '#core/errors.ts';
 import type { RunEvent, TerminalEvent } from '#core/event.ts';
 import type { FinishReason, Run, RunResult, Usage } from '#core/run.ts';
 import { isCallersCall, textOf } from '#core/turn.ts';
-import { toWireError } from './errors.ts';
+import { plainError } from '#http/system.ts';
 import type { WireCompletion } from './schema.ts';
 
 const DONE = 'data: [DONE]\n\n';
@@ -95,7 +95,7 @@ export function createEncoder(run: Run, includeUsage: boolean, failure: (end: Te
 
   /** "An error in mid-stream is `data: {"error": {…}}`; a broken-off answer is never `finish_reason: "stop"`." */
   function error(failed: ServiceError): string {
-    return `data: ${JSON.stringify(toWireError(failed).body)}\n\n${DONE}`;
+    return `data: ${JSON.stringify(plainError(failed).body)}\n\n${DONE}`;
   }
 }
 

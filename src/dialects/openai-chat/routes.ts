@@ -7,12 +7,12 @@ import { formatConversationId } from '#core/ids.ts';
 import type { RunResult } from '#core/run.ts';
 import { type Call, type Dialect, type Reply, type Route, route } from '#http/route.ts';
 import { sinkTo } from '#http/run-stream.ts';
+import { plainError } from '#http/system.ts';
 import type { Answering } from '#service/completions.ts';
 import { failureOf } from '#service/send-message.ts';
 import type { Services } from '#service/services.ts';
 import { toCompletion as decode } from './decode.ts';
 import { createEncoder, toCompletion, toModel } from './encode.ts';
-import { toWireError } from './errors.ts';
 import * as schema from './schema.ts';
 
 const MODEL = { id: 'gpt-5-mini', object: 'model', created: 1_700_000_000, owned_by: 'openai' };
@@ -40,7 +40,7 @@ export function openaiChat(services: Services): Dialect {
     access: 'local',
     namesUser: false,
     standard: true,
-    error: toWireError,
+    error: plainError,
     routes: routes(services),
   };
 }

@@ -62,6 +62,7 @@ export function newAnswer(given: Partial<NewAnswer['request']> = {}): NewAnswer 
     parameters: {},
     tools: [],
     context: null,
+    echo: {},
   };
   return { turn: uuid(), run: uuid(), request: { ...request, ...given } };
 }
@@ -90,6 +91,7 @@ export function at(store: Store, owner: Owner) {
     onBusy?: OnBusy;
     now?: number;
     once?: Once | null;
+    lead?: NewTurn[];
   }
 
   function say(input: string | NewTurn, said: Said = {}): Promise<Outcome<Accepted>> {
@@ -100,6 +102,7 @@ export function at(store: Store, owner: Owner) {
       once: said.once ?? null,
       conversation: 'id' in conversation ? { ref: { by: 'id', id: conversation.id } } : conversation,
       input: typeof input === 'string' ? newTurn(input) : input,
+      ...(said.lead !== undefined && { lead: said.lead }),
       parent: said.parent ?? null,
       answer: typeof answer === 'boolean' ? (answer ? newAnswer() : null) : answer,
       onBusy: said.onBusy ?? 'queue',

@@ -2,5 +2,6 @@
 
 import { first } from './0001-first.ts';
 import { webActions } from './0002-web-actions.ts';
+import { itemsById } from './0003-items-by-id.ts';
 
-export const migrations: readonly string[] = [first, webActions];
+export const migrations: readonly string[] = [first, webActions, itemsById];
