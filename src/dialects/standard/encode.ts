@@ -1,11 +1,19 @@
 /** Core → Open Responses' items and lists. Pure. */
 
 import { formatWireId } from '#core/ids.ts';
-import { type FunctionCallItem, type Item, type MessageItem, type Part, type Source, sourcesOf, type WebSearchCallItem } from '#core/turn.ts';
+import {
+  type FunctionCallItem,
+  type Item,
+  type MessageItem,
+  type Part,
+  type Source,
+  sourcesOf,
+  type WebSearchCallItem,
+} from '#core/turn.ts';
 import type { WireItem } from './schema.ts';
 
 /** The id an item is known by: a compaction is kept as the message a model is told, a call of a server's tool is its own. */
-export function itemId(item: Item): string {
+function itemId(item: Item): string {
   return formatWireId(kindOf(item), item.id);
 }
 
@@ -18,7 +26,7 @@ function kindOf(item: Item): WireItem['type'] {
 const UNSEEN_SERVERS = new Set(['web', '']);
 
 /** Whether an item is part of another one on the wire, or of none: the calls of the web's tools, and servers' outputs. */
-export function isShown(item: Item, all: readonly Item[]): boolean {
+function isShown(item: Item, all: readonly Item[]): boolean {
   if (item.type === 'function_call') return item.server === undefined || !UNSEEN_SERVERS.has(item.server);
   return item.type !== 'function_call_output' || callOf(item.callId, all)?.server === undefined;
 }
