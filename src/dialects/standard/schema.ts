@@ -101,7 +101,7 @@ export const inputItem = z.preprocess(
       name: z.string().min(1).max(MAX_ID),
       arguments: text,
       output: text.nullish(),
-      error: z.unknown(),
+      error: z.unknown().optional(),
     }),
     z.object({
       type: z.literal('compaction'),
