@@ -88,6 +88,8 @@ export interface RunRequest {
   tools: Tool[];
   /** What the model is given instead of the conversation's path, where the caller brought the whole of it. */
   context: ContextTurn[] | null;
+  /** How many turns above the answered one came with it, as its `lead`. */
+  lead: number;
   /** What the dialect it was asked in shows again with the stored answer; nobody else reads it. */
   echo: Record<string, unknown>;
 }

@@ -116,6 +116,11 @@ export interface AnswerAgain extends Write {
   sibling: boolean;
 }
 
+export interface DeleteAnswer extends Write {
+  /** An answer of the owner's that is not forgotten, else `not_found`. */
+  turn: string;
+}
+
 /** One stretch of a run's log, packed by `packEvents`. */
 export interface LogBatch {
   run: string;
@@ -224,6 +229,15 @@ export interface Store {
   findItem(owner: Owner, item: string): Promise<{ conversation: Conversation; turn: Turn; item: Item } | null>;
   /** A turn of one conversation by a client's own id for it, else by its id. */
   findMessage(owner: Owner, conversation: string, id: string): Promise<Turn | null>;
+  /** A turn and those above it, `count` in all at most, oldest first. */
+  readChain(read: { turn: string; count: number }): Promise<Turn[]>;
+  /** An assistant's turn with the run that wrote it (none for one made by hand); null for others, and for a forgotten one. */
+  findAnswer(owner: Owner, turn: string): Promise<{ conversation: Conversation; turn: Turn; run: Run | null } | null>;
+  /**
+   * Forgets an answer: `findAnswer` does not find it and its log is gone, but its items stay. An unlisted conversation goes
+   * with the last of its answers (`erased`); `runs`: its open runs, which the caller stops.
+   */
+  deleteAnswer(unit: DeleteAnswer): Promise<Outcome<{ conversation: Conversation; erased: boolean; runs: string[] }>>;
   /** The newest turns of all branches from a depth on, at most `limit` of them, in the order of acceptance. */
   readTree(read: { owner: Owner; conversation: string; depth: number; limit: number }): Promise<TreeNode[]>;
 
@@ -268,6 +282,8 @@ export interface Store {
   startNextRun(unit: { conversation: string; now: number }): Promise<Run | null>;
 
   // Housekeeping
+  /** Keeps a secret under a name, once, and gives the one that is kept. */
+  keepSecret(secret: { name: string; value: string }): Promise<string>;
   /** Units that wait for the writer. */
   queued(): number;
   /** Deletes a bounded number of expired rows; true if there may be more. */

@@ -90,6 +90,7 @@ export function createCompletions(parts: {
         assistant: '',
         instructions: completion.instructions ?? '',
         webSearch: 'off',
+        lead: 0,
         echo: {},
       },
       model: null,

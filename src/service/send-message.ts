@@ -68,6 +68,7 @@ const PLAIN_REQUEST: NewAnswer['request'] = {
   parameters: {},
   tools: [],
   context: null,
+  lead: 0,
   echo: {},
 };
 
@@ -119,7 +120,7 @@ export function createMessages(parts: {
       }),
       parent: input.parent ?? null,
       ...(input.replaces !== undefined && { replaces: input.replaces }),
-      answer: newAnswer(input.request),
+      answer: newAnswer({ ...input.request, lead: input.lead?.length ?? 0 }),
       onBusy: input.onBusy,
     });
     const { run } = value;

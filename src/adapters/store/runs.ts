@@ -235,7 +235,7 @@ function toRun(row: Omit<Row<'runs'>, 'sequence'>): Run {
     answers: row.answers,
     kind: row.kind,
     status: row.status,
-    request: { echo: {}, ...JSON.parse(row.request) },
+    request: { lead: 0, echo: {}, ...JSON.parse(row.request) },
     model: row.model,
     attempts: JSON.parse(row.attempts),
     usage: row.usage === null ? null : JSON.parse(row.usage),

@@ -75,6 +75,8 @@ interface TurnsTable {
   tokens: number;
   created_at: number;
   updated_at: number;
+  /** Of an answer: its response was deleted, the items stay. */
+  forgotten: Flag;
 }
 
 interface ItemsTable {
@@ -184,6 +186,11 @@ interface InvitesTable {
   expires_at: number;
 }
 
+interface SecretsTable {
+  name: string;
+  value: string;
+}
+
 export interface Tables {
   tenants: TenantsTable;
   users: UsersTable;
@@ -197,6 +204,7 @@ export interface Tables {
   run_events: RunEventsTable;
   idempotency: IdempotencyTable;
   changes: ChangesTable;
+  secrets: SecretsTable;
 }
 
 export type Row<T extends keyof Tables> = Tables[T];

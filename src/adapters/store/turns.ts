@@ -21,7 +21,7 @@ import type { Row } from './tables.ts';
 const MAX_CONTEXT_TURNS = 1000;
 
 /** A turn's row without what the database or its items add. */
-type TurnRow = Omit<Row<'turns'>, 'row' | 'tokens'>;
+type TurnRow = Omit<Row<'turns'>, 'row' | 'tokens' | 'forgotten'>;
 
 /** A row for each item of a turn; one without a body for a turn that has none. */
 type ItemRow = TurnRow & { body: string | null };
@@ -96,6 +96,17 @@ const selectContext = statement<{ conversation: string; turn: string; tokens: nu
   page as (select id from path limit ${MAX_CONTEXT_TURNS})
   select t.*, i.body
   from page join turns t on t.id = page.id left join items i on i.turn = t.id
+  order by t.depth, i.position`);
+
+/** A turn and the `count - 1` above it. */
+const selectChain = statement<{ turn: string; count: number }, ItemRow>(`
+  with recursive path as (
+    select id, parent, 1 as place from turns where id = :turn
+    union all
+    select t.id, t.parent, path.place + 1 from path join turns t on t.id = path.parent where path.place < :count
+  )
+  select t.*, i.body
+  from path join turns t on t.id = path.id left join items i on i.turn = t.id
   order by t.depth, i.position`);
 
 /** A new turn with its items; null where it is still to be written. */
@@ -206,6 +217,10 @@ export async function readContext(
   read: { conversation: string; turn: string; tokens: number },
 ): Promise<Turn[]> {
   return toTurns(await sql.all(selectContext, read));
+}
+
+export async function readChain(sql: Sql, read: { turn: string; count: number }): Promise<Turn[]> {
+  return toTurns(await sql.all(selectChain, read));
 }
 
 /** Rows of turns with one item each, in order, the rows of a turn together. */

@@ -1,5 +1,6 @@
 /** The store's units and reads by name: one SQL for every database. An adapter runs them, each unit in a transaction. */
 
+import { deleteAnswer, findAnswer } from './answers.ts';
 import {
   createConversation,
   deleteConversation,
@@ -13,8 +14,9 @@ import { createInvite, redeemInvite } from './invites.ts';
 import { appendEvents, readEvents } from './logs.ts';
 import { acceptMessage, answerAgain, answerTurn } from './messages.ts';
 import { findRun, findRunOfTurn, finishRun, openRuns, recordRun, startNextRun, startTitleRun } from './runs.ts';
+import { keepSecret } from './secrets.ts';
 import { sweep } from './sweep.ts';
-import { findItem, findMessage, findTurn, readContext, readPath, readTree } from './turns.ts';
+import { findItem, findMessage, findTurn, readChain, readContext, readPath, readTree } from './turns.ts';
 import { createKey, createUser, findKey, findKeyById, listKeys, listUsers, revokeKey } from './users.ts';
 
 /** They write. */
@@ -27,9 +29,11 @@ export const units = {
   createInvite,
   createKey,
   createUser,
+  deleteAnswer,
   deleteConversation,
   deleteConversations,
   finishRun,
+  keepSecret,
   nameConversation,
   recordRun,
   redeemInvite,
@@ -42,6 +46,7 @@ export const units = {
 
 /** They do not. */
 export const reads = {
+  findAnswer,
   findConversation,
   findItem,
   findKey,
@@ -54,6 +59,7 @@ export const reads = {
   listKeys,
   listUsers,
   openRuns,
+  readChain,
   readContext,
   readEvents,
   readPath,

@@ -62,6 +62,7 @@ export function newAnswer(given: Partial<NewAnswer['request']> = {}): NewAnswer 
     parameters: {},
     tools: [],
     context: null,
+    lead: 0,
     echo: {},
   };
   return { turn: uuid(), run: uuid(), request: { ...request, ...given } };

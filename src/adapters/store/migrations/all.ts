@@ -3,5 +3,6 @@
 import { first } from './0001-first.ts';
 import { webActions } from './0002-web-actions.ts';
 import { itemsById } from './0003-items-by-id.ts';
+import { answers } from './0004-answers.ts';
 
-export const migrations: readonly string[] = [first, webActions, itemsById];
+export const migrations: readonly string[] = [first, webActions, itemsById, answers];
