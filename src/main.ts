@@ -4,6 +4,7 @@
  */
 
 import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
 import { systemClock as clock, systemIds as ids } from './adapters/clock/system.ts';
 import { createGuide } from './adapters/model/guide/guide.ts';
@@ -22,6 +23,7 @@ import { openaiChat } from './dialects/openai-chat/routes.ts';
 import { accessRules } from './http/access.ts';
 import type { Dialect } from './http/route.ts';
 import { createServer } from './http/server.ts';
+import type { ModelState } from './http/session.ts';
 import type { ToolSource } from './ports/tools.ts';
 import { createAdmit } from './service/admit.ts';
 import { createAssistants } from './service/assistants.ts';
@@ -37,6 +39,7 @@ import { recoverRuns } from './service/recover-runs.ts';
 import { createRunLoop } from './service/run-loop.ts';
 import { createMessages } from './service/send-message.ts';
 import type { Services } from './service/services.ts';
+import { createSessions } from './service/sessions.ts';
 import { startSweep } from './service/sweep.ts';
 import { createTimeLimits } from './service/time-limits.ts';
 import { createTitles } from './service/titles.ts';
@@ -66,6 +69,9 @@ export interface Running {
 const AFTER_DRAIN_MS = 2_000;
 
 export const VERSION: string = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version;
+
+/** Where `npm run build` puts the web app. */
+const WEB_FOLDER = fileURLToPath(new URL('../web/dist', import.meta.url));
 
 /** Adding a dialect is adding a folder and one line here. */
 export function dialectsOf(services: Services): Dialect[] {
@@ -101,11 +107,12 @@ export async function serve(config: Config): Promise<Running> {
   const runLoop = createRunLoop({ store, liveRuns, toolRounds, clock, onCompleted, onError });
   const cache = createKeyCache({ store, clock });
   const keys = createKeys({ store, clock, ids, cache });
+  const sessions = createSessions({ store, clock, ids, keys: cache });
   const messages = createMessages({ store, clock, ids, liveRuns, runLoop, maxRuns: config.bounds.maxRuns });
   const runs = createFollowRun({ store, liveRuns, runLoop, clock });
   const conversationsService = createConversations({ store, clock, ids, liveRuns });
   const services: Services = {
-    authenticate: createAuthenticate({ keys: cache, clock, ids }),
+    authenticate: createAuthenticate({ keys: cache, findSession: sessions.find, clock, ids }),
     admit: createAdmit({ clock, rates: config.rates }),
     conversations: conversationsService,
     messages,
@@ -120,11 +127,15 @@ export async function serve(config: Config): Promise<Running> {
     options: { ...access, port: config.listen.port, maxBody: config.bounds.maxBody },
     dialects: dialectsOf(services),
     gate: { authenticate: services.authenticate, admit: services.admit.admit },
-    isLive: keys.isLive,
-    health: async () => (closing === null ? store.health(false) : { ok: false, problems: ['Shutting down.'] }),
-    redeem: async (token) => {
-      const { key, secret } = await keys.redeem(token);
-      return { user: key.user, secret };
+    isLive: ({ tenant, keyId, session }) =>
+      session === undefined ? keys.isLive(tenant, keyId ?? '') : sessions.isOpen(session),
+    system: {
+      health: async () => (closing === null ? store.health(false) : { ok: false, problems: ['Shutting down.'] }),
+      redeem: keys.redeem,
+      sessions,
+      listUsers: keys.pageUsers,
+      models: () => stateOf(models),
+      webFolder: WEB_FOLDER,
     },
     metrics: { openRuns: liveRuns.count, endedRuns: liveRuns.endedCounts, writerQueue: store.queued },
     digest: ids.digest,
@@ -166,4 +177,15 @@ export async function serve(config: Config): Promise<Running> {
     await store.close();
     throw error;
   }
+}
+
+function stateOf(models: ModelRegistry): ModelState {
+  const model = models.find(null);
+  return {
+    default: model?.id ?? null,
+    guide: model?.provider === 'guide',
+    problem: model === null ? models.why() : null,
+    providers: models.sources(),
+    not_found: models.notFound(),
+  };
 }

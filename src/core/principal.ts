@@ -18,6 +18,8 @@ export interface Principal {
   scopes: readonly Scope[];
   /** The key used; null for a keyless request in local mode. */
   keyId: string | null;
+  /** The digest of the session cookie it came with; absent where it came with the key itself, or without. */
+  session?: string;
   /** The key's own rates, where it has some. */
   rates: Rates | null;
   /** A request in local mode without a key. A user whose row it makes is a keyless user. */
@@ -55,6 +57,15 @@ export interface User {
   /** Made by a keyless call in local mode. */
   keyless: boolean;
   createdAt: number;
+}
+
+/** A browser that signed in: it acts as its key, and dies with it. */
+export interface Session {
+  tenant: string;
+  /** The key's id. */
+  key: string;
+  createdAt: number;
+  expiresAt: number;
 }
 
 /** A link that gives its user a key, once. */

@@ -24,6 +24,8 @@ export interface AccessRules {
   local: boolean;
   hosts: ReadonlySet<string>;
   origins: ReadonlySet<string>;
+  /** The origin of `PARLANCE_PUBLIC_URL`. */
+  publicOrigin: string | null;
 }
 
 /** A Host or Origin that nobody listed. */
@@ -53,8 +55,8 @@ const OWN_NAMES = new Set(['localhost', '127.0.0.1', '[::1]']);
 export function accessRules(options: AccessOptions): AccessRules {
   const hosts = options.hosts.map((host) => host.toLowerCase());
   const origins = options.origins.map((origin) => origin.toLowerCase().replace(/\/$/, ''));
-  if (options.publicUrl !== null) {
-    const url = new URL(options.publicUrl);
+  const url = options.publicUrl === null ? null : new URL(options.publicUrl);
+  if (url !== null) {
     hosts.push(url.host);
     origins.push(url.origin);
   }
@@ -62,6 +64,7 @@ export function accessRules(options: AccessOptions): AccessRules {
     local: options.local && options.listen.length > 0 && options.listen.every(isLoopback),
     hosts: new Set(hosts),
     origins: new Set(origins),
+    publicOrigin: url?.origin ?? null,
   };
 }
 
@@ -139,6 +142,22 @@ function nameOf(host: string): string {
 /** A page of this server itself. Behind a proxy that ends TLS it is `https:`. */
 function isOwnOrigin(rules: AccessRules, origin: string, host: string): boolean {
   return origin === `http://${host}` || (!rules.local && origin === `https://${host}`);
+}
+
+/**
+ * Whether a request is known to come from a page of this server: its browser says so. `SameSite` does not tell, since
+ * another port of the same host is the same site; and browsers say `Sec-Fetch-Site` over TLS and on localhost only.
+ */
+export function isOwnPage(rules: AccessRules, headers: IncomingHttpHeaders): boolean {
+  const { origin, 'sec-fetch-site': site } = headers;
+  return (site === 'same-origin' || (site === undefined && origin !== undefined)) && seemsOwnPage(rules, headers);
+}
+
+/** Whether nothing speaks against it: enough for what changes nothing, since nobody else could read the answer. */
+export function seemsOwnPage(rules: AccessRules, headers: IncomingHttpHeaders): boolean {
+  const origin = headers.origin?.toLowerCase();
+  const own = origin === undefined || origin === rules.publicOrigin;
+  return isSameSite(headers) && (own || isOwnOrigin(rules, origin, headers.host?.toLowerCase() ?? ''));
 }
 
 /**

@@ -1,6 +1,5 @@
 /** What a handler is given: everything decoded and checked. */
 
-import type { ServerResponse } from 'node:http';
 import type { Once } from '#core/once.ts';
 import type { Principal } from '#core/principal.ts';
 import { checkText } from './body.ts';
@@ -46,11 +45,11 @@ class HttpCall implements Call<unknown, unknown, undefined> {
   readonly body: undefined;
   readonly headers: Call['headers'];
   readonly once: Once | null;
-  readonly #res: ServerResponse;
+  readonly #exchange: Exchange;
   #gone: AbortController | null = null;
 
   constructor(
-    { request, res }: Exchange,
+    exchange: Exchange,
     principal: Principal,
     params: unknown,
     query: unknown,
@@ -61,15 +60,19 @@ class HttpCall implements Call<unknown, unknown, undefined> {
     this.params = params;
     this.query = query;
     this.body = body as undefined;
-    this.headers = request.headers;
+    this.headers = exchange.request.headers;
     this.once = once;
-    this.#res = res;
+    this.#exchange = exchange;
+  }
+
+  get address(): string {
+    return this.#exchange.request.ip;
   }
 
   get signal(): AbortSignal {
     if (this.#gone === null) {
       const gone = new AbortController();
-      const res = this.#res;
+      const { res } = this.#exchange;
       this.#gone = gone;
       if (res.destroyed) gone.abort();
       else res.once('close', () => res.writableFinished || gone.abort());

@@ -18,8 +18,8 @@ export interface Connection {
 export type Connections = ReturnType<typeof createConnections>;
 
 export function createConnections(parts: {
-  /** Whether a key may still be used. */
-  isLive(tenant: string, keyId: string): Promise<boolean>;
+  /** Whether whoever opened it may go on: their key may be used, and they have not signed out. */
+  isLive(principal: Principal): Promise<boolean>;
   /** Calls `task` once after `ms`; does not keep the process alive. Returns how to cancel it. */
   after(ms: number, task: () => void): () => void;
 }) {
@@ -54,22 +54,21 @@ export function createConnections(parts: {
     if (!checking) void closeRevoked();
   }
 
-  /** Each key is asked about once. A store that cannot answer just now closes nothing. */
+  /** Each key and session is asked about once. A store that cannot answer just now closes nothing. */
   async function closeRevoked(): Promise<void> {
     checking = true;
     const keys = new Map<string, Connection[]>();
     for (const connection of open) {
-      const { tenant, keyId } = connection.principal;
+      const { tenant, keyId, session = '' } = connection.principal;
       if (keyId === null) continue;
-      const name = `${tenant}\0${keyId}`;
+      const name = `${tenant}\0${keyId}\0${session}`;
       const same = keys.get(name);
       if (same === undefined) keys.set(name, [connection]);
       else same.push(connection);
     }
     await Promise.allSettled(
       [...keys.values()].map(async (same) => {
-        const { tenant, keyId } = (same[0] as Connection).principal;
-        if (keyId === null || (await parts.isLive(tenant, keyId))) return;
+        if (await parts.isLive((same[0] as Connection).principal)) return;
         for (const connection of same) connection.close('revoked');
       }),
     );

@@ -48,7 +48,7 @@ export class Exchange implements Envelope {
   }
 
   /** Writes a whole answer, without a body if there is no `text`. What is left of the request's body is not kept. */
-  write(status: number, headers?: Record<string, string>, text?: string, contentType?: string): void {
+  write(status: number, headers?: Record<string, string>, text?: string | Uint8Array, contentType?: string): void {
     discardBody(this.request.raw);
     this.begun(status);
     writeAnswer(this.res, status, headersOf(this, headers), text, contentType);

@@ -2,8 +2,9 @@
 
 import { ServiceError } from '#core/errors.ts';
 import type { Principal, Scope } from '#core/principal.ts';
-import { type AccessRules, judge, keyOf, type Refused, type Visit } from './access.ts';
+import { type AccessRules, isOwnPage, judge, keyOf, type Refused, seemsOwnPage, type Visit } from './access.ts';
 import { checkText } from './body.ts';
+import { sessionOf } from './cookie.ts';
 import type { Exchange, Log } from './exchange.ts';
 import type { Envelope } from './write.ts';
 
@@ -12,6 +13,8 @@ export interface Gatekeeper {
   /** Throws `key_required`, `unauthorized`, `forbidden`, or `invalid_request` for users that disagree. */
   authenticate(presented: {
     key: string | null;
+    session: string | null;
+    ownPage: boolean;
     local: boolean;
     access: 'key' | 'local';
     namesUser: boolean;
@@ -47,14 +50,21 @@ export function createGate(parts: { keeper: Gatekeeper; rules: AccessRules; log:
     return visit;
   }
 
-  /** Who is asking. A refused Host or Origin is forgiven to a valid key alone. */
-  function identify(exchange: Exchange, visit: Visit, users: string[]): Promise<Principal> {
+  /**
+   * Who is asking. A refused Host or Origin is forgiven to a valid key alone.
+   *
+   * @param changes a cookie counts only where the request is known to come from a page of this server
+   */
+  function identify(exchange: Exchange, visit: Visit, users: string[], changes: boolean): Promise<Principal> {
     const { dialect, request } = exchange;
-    const key = keyOf(request.headers.authorization);
+    const { headers } = request;
+    const key = keyOf(headers.authorization);
     const { refused } = visit;
     if (refused !== null && key === null) throw forbid(exchange, refused);
     const asking = keeper.authenticate({
       key,
+      session: dialect.standard === true ? sessionOf(rules, headers.cookie) : null,
+      ownPage: changes ? isOwnPage(rules, headers) : seemsOwnPage(rules, headers),
       local: visit.local,
       access: dialect.access,
       namesUser: dialect.namesUser,

@@ -19,7 +19,7 @@ interface CommonError {
 const takesBody = (_: Dialect, route: Route) => route.method !== 'SOCKET' && route.body !== undefined;
 const takesInput = (dialect: Dialect, route: Route) =>
   takesBody(dialect, route) || route.params !== undefined || route.query !== undefined;
-const isGuarded = (_: Dialect, route: Route) => route.method === 'SOCKET' || route.open !== true;
+const isGuarded = (_: Dialect, route: Route) => route.method === 'SOCKET' || route.open === undefined;
 const isCounted = (_: Dialect, route: Route) => route.method === 'SOCKET' || route.counts !== 'none';
 
 const COMMON_ERRORS: CommonError[] = [
@@ -113,6 +113,13 @@ export function openApi(
           scheme: 'bearer',
           description: 'An API key, as `Authorization: Bearer plk_…` or as it is.',
         },
+        session: {
+          type: 'apiKey',
+          in: 'cookie',
+          name: 'parlance_session',
+          description:
+            'The cookie of a signed-in browser (`__Host-parlance_session` over TLS); for pages of this server.',
+        },
       },
     },
   };
@@ -124,7 +131,13 @@ function operation(dialect: Dialect, route: Route, path: string, schemas: Json):
     tags: [dialect.name],
     summary: route.summary,
     operationId: operationId(dialect, route),
-    security: open ? [] : dialect.access === 'local' ? [{ key: [] }, {}] : [{ key: [] }],
+    security: open
+      ? []
+      : [
+          { key: [] },
+          ...(dialect.standard === true ? [{ session: [] }] : []),
+          ...(dialect.access === 'local' ? [{}] : []),
+        ],
     'x-scope': route.scope,
     parameters: parameters(dialect, route, path, schemas),
     ...(route.method === 'SOCKET'

@@ -48,6 +48,8 @@ export interface Call<Params = unknown, Query = unknown, Body = unknown> {
   query: Query;
   body: Body;
   headers: IncomingHttpHeaders;
+  /** The caller's, as far as trusted proxies tell; for limits on who is not known yet. */
+  readonly address: string;
   /** The `Idempotency-Key` with the digest of the decoded command; null without the header, and on reads. */
   once: Once | null;
   /** Aborted when the caller is gone before it was answered; for what nobody else waits for. Made when first asked for. */
@@ -55,7 +57,7 @@ export interface Call<Params = unknown, Query = unknown, Body = unknown> {
 }
 
 /** What a handler returns: a JSON answer (no `body`: an empty one), a text, or a stream. One place writes them. */
-export type Reply = JsonReply | TextReply | StreamReply;
+export type Reply = JsonReply | TextReply | BytesReply | StreamReply;
 
 export interface JsonReply {
   status: number;
@@ -67,6 +69,14 @@ export interface JsonReply {
 export interface TextReply {
   status: number;
   text: string;
+  contentType: string;
+  headers?: Record<string, string>;
+}
+
+/** A file as it is sent. */
+export interface BytesReply {
+  status: number;
+  bytes: Uint8Array;
   contentType: string;
   headers?: Record<string, string>;
 }
@@ -129,8 +139,11 @@ export interface HttpRoute<
   answers: Answer[];
   /** The kind of a counted request: one that can start a run, or any other (they differ in the standards); `none`: free. */
   counts: 'run' | 'other' | 'none';
-  /** Answers anybody: no key, no Host or Origin check, a principal who may do nothing. */
-  open?: true;
+  /**
+   * Answers anybody. `true`: no key, no Host or Origin check, a principal who may do nothing. `unless-known`: whoever is
+   * known is known, and whoever shows neither key nor session is nobody.
+   */
+  open?: true | 'unless-known';
   handle(call: Call<z.infer<P>, z.infer<Q>, z.infer<B>>): Promise<Reply>;
 }
 

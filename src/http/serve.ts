@@ -82,10 +82,15 @@ export function createServe(parts: {
       const visit = gate.enter(exchange);
       let principal = NOBODY;
       let users: string[] = [];
+      const changes = route.method !== 'GET' || route.scope !== 'read';
       if (route.method === 'SOCKET' || route.open !== true) {
         users = namedUsers(exchange);
-        principal = await gate.identify(exchange, visit, users);
-        requireScope(principal, route.scope);
+        const identifying = gate.identify(exchange, visit, users, changes);
+        if (route.method !== 'SOCKET' && route.open === 'unless-known') principal = await identifying.catch(orNobody);
+        else {
+          principal = await identifying;
+          requireScope(principal, route.scope);
+        }
         if (stopping) throw shuttingDown();
       }
       if (route.method === 'SOCKET') {
@@ -104,7 +109,7 @@ export function createServe(parts: {
         body = readBody(request.raw, reply.raw, endpoint.body);
         if (body instanceof Promise) body = await body;
         const named = dialect.namesUser ? userOf(body) : null;
-        if (named !== null) principal = await gate.identify(exchange, visit, [...users, named]);
+        if (named !== null) principal = await gate.identify(exchange, visit, [...users, named], changes);
       }
       if (uncounted !== null) {
         uncounted = null;
@@ -130,7 +135,7 @@ export function createServe(parts: {
           return;
         }
       }
-      await gate.identify(exchange, visit, namedUsers(exchange));
+      await gate.identify(exchange, visit, namedUsers(exchange), false);
       if (end.allow.length === 0) throw new ServiceError('not_found', 'There is nothing at this path.');
       const allow = end.allow.join(', ');
       throw new ServiceError('method_not_allowed', `${request.method} is not allowed here. Allowed: ${allow}.`, {
@@ -206,11 +211,19 @@ export function createServe(parts: {
       openStream(exchange.res, headers, reply, principal, connections, (error) => exchange.logFailure(error));
     } else if ('text' in reply) {
       exchange.write(reply.status, reply.headers, reply.text, reply.contentType);
+    } else if ('bytes' in reply) {
+      exchange.write(reply.status, reply.headers, reply.bytes, reply.contentType);
     } else {
       const text = reply.body === undefined ? undefined : JSON.stringify(reply.body);
       exchange.write(reply.status, reply.headers, text);
     }
   }
+}
+
+/** Whoever shows nothing is nobody; what they do show must be right. */
+function orNobody(error: unknown): Principal {
+  if (error instanceof ServiceError && error.code === 'key_required') return NOBODY;
+  throw error;
 }
 
 function shuttingDown(): ServiceError {

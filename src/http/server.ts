@@ -4,17 +4,17 @@ import { randomBytes } from 'node:crypto';
 import { createServer as createHttpServer, type Server, type ServerOptions, ServerResponse } from 'node:http';
 import { type AddressInfo, createServer as createNetServer, type Server as NetServer, type Socket } from 'node:net';
 import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
+import type { Principal } from '#core/principal.ts';
 import { type AccessOptions, accessRules } from './access.ts';
 import { createConnections } from './connections.ts';
 import type { Log } from './exchange.ts';
 import { createGate, type Gatekeeper } from './gate.ts';
-import type { Redeem } from './invite.ts';
 import { createMetrics, type MetricSources } from './metrics.ts';
 import { createOpenApi } from './openapi.ts';
 import { answerParserError } from './parser-errors.ts';
 import type { Dialect } from './route.ts';
 import { createServe } from './serve.ts';
-import { type Health, systemDialect } from './system.ts';
+import { type SystemParts, systemDialect } from './system.ts';
 import { registerRoutes } from './table.ts';
 import { asksForSocket, upgrades } from './websocket.ts';
 
@@ -32,10 +32,10 @@ export interface HttpParts {
   options: HttpOptions;
   dialects: readonly Dialect[];
   gate: Gatekeeper;
-  /** Whether an open stream of a key may go on. */
-  isLive(tenant: string, keyId: string): Promise<boolean>;
-  health(): Promise<Health>;
-  redeem: Redeem;
+  /** Whether an open stream of a key, or of a session, may go on. */
+  isLive(principal: Principal): Promise<boolean>;
+  /** What the server's own routes need beside what is made here. */
+  system: Omit<SystemParts, 'metrics' | 'openapi' | 'rules' | 'version'>;
   metrics: MetricSources;
   /** SHA-256 as lower-case hex. */
   digest(text: string): string;
@@ -83,12 +83,14 @@ export async function createServer(parts: HttpParts): Promise<HttpServer> {
   const connections = createConnections({ isLive: parts.isLive, after: clock.after });
   const metrics = createMetrics({ sources: parts.metrics, connections: connections.count, monotonic: clock.monotonic });
   const openapi = createOpenApi(() => dialects, { version: parts.version, publicUrl: options.publicUrl });
-  const system = systemDialect({ health: parts.health, metrics: metrics.text, openapi, redeem: parts.redeem });
+  const rules = accessRules(options);
+  const { version } = parts;
+  const system = systemDialect({ ...parts.system, metrics: metrics.text, openapi, rules, version });
   const dialects = [...parts.dialects, system];
   const requestId = requestIds();
   const { gate: keeper, digest } = parts;
   const { monotonic } = clock;
-  const gate = createGate({ keeper, rules: accessRules(options), log, monotonic });
+  const gate = createGate({ keeper, rules, log, monotonic });
   const serve = createServe({ gate, keeper, connections, digest, log, monotonic });
 
   const app = Fastify({

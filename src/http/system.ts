@@ -1,9 +1,11 @@
-/** The server's own routes: health, metrics and documentation. Their error shape is also that of paths nobody claims. */
+/** The server's own routes: sign-in, web app, health, metrics and documentation. Their error shape is also that of paths nobody claims. */
 
 import { readFile } from 'node:fs/promises';
 import { errorStatus, type ServiceError } from '#core/errors.ts';
 import { inviteRoutes, type Redeem } from './invite.ts';
 import { type Dialect, type Reply, type Route, route, type TextReply, type WireError } from './route.ts';
+import { type SessionParts, sessionRoutes } from './session.ts';
+import { webRoutes } from './static.ts';
 
 /** Whether the server can do its work. */
 export interface Health {
@@ -12,13 +14,15 @@ export interface Health {
   problems: string[];
 }
 
-export interface SystemParts {
+export interface SystemParts extends SessionParts {
   /** Database reachable, migrations done, not draining. */
   health(): Promise<Health>;
   metrics(): Promise<{ text: string; contentType: string }>;
   /** The OpenAPI document as JSON text. */
   openapi(): string;
   redeem: Redeem;
+  /** Where the web app is built; may not be there. */
+  webFolder: string;
 }
 
 const PAGE_HEADERS = {
@@ -47,12 +51,19 @@ const TYPES: Record<number, string> = {
 export function systemDialect(parts: SystemParts): Dialect {
   return {
     name: 'server',
-    title: 'The server itself: health, metrics, documentation',
-    claims: [],
+    title: 'The server itself: sign-in, web app, health, metrics, documentation',
+    claims: ['/v1/session', '/v1/users'],
     access: 'local',
     namesUser: false,
+    standard: true,
     error: plainError,
-    routes: [...healthRoutes(parts), ...documentRoutes(parts), ...inviteRoutes(parts.redeem)],
+    routes: [
+      ...healthRoutes(parts),
+      ...documentRoutes(parts),
+      ...sessionRoutes(parts),
+      ...inviteRoutes(parts),
+      ...webRoutes(parts.webFolder),
+    ],
   };
 }
 
@@ -113,15 +124,6 @@ function documentRoutes({ openapi }: SystemParts): Route[] {
         contentType: 'application/json; charset=utf-8',
         headers: { 'cache-control': 'no-cache' },
       }),
-    }),
-    route({
-      method: 'GET',
-      path: '/',
-      summary: 'The way to the documentation',
-      scope: 'read',
-      counts: 'none',
-      answers: [{ status: 302, description: 'To /docs' }],
-      handle: async () => ({ status: 302, headers: { location: '/docs' } }),
     }),
     page('/docs', 'The API documentation, to read', 'index.html', 'text/html; charset=utf-8'),
     page('/docs/docs.css', 'Its style', 'docs.css', 'text/css; charset=utf-8'),

@@ -62,10 +62,10 @@ export function writeAnswer(
   res: ServerResponse,
   status: number,
   headers: string[],
-  text?: string,
+  text?: string | Uint8Array,
   contentType: string = JSON_TYPE,
 ): void {
-  if (status === 204) {
+  if (status === 204 || status === 304) {
     res.writeHead(status, headers as unknown as OutgoingHttpHeaders);
     res.end();
     return;
@@ -75,8 +75,9 @@ export function writeAnswer(
   if (text !== undefined) headers.push('content-type', contentType);
   headers.push('content-length', String(length));
   res.writeHead(status, headers as unknown as OutgoingHttpHeaders);
+  if (typeof body !== 'string') res.end(body);
   // As many bytes as characters: it is ASCII, which Node writes without looking for what to encode.
-  res.end(body, length === body.length ? 'latin1' : 'utf8');
+  else res.end(body, length === body.length ? 'latin1' : 'utf8');
   dropIfStuck(res.socket);
 }
 

@@ -15,7 +15,7 @@ import type { RunEvent, TerminalEvent } from '#core/event.ts';
 import type { ConversationRef } from '#core/ids.ts';
 import type { Once } from '#core/once.ts';
 import type { Cursor } from '#core/page.ts';
-import type { ApiKey, Invite, Owner, User } from '#core/principal.ts';
+import type { ApiKey, Invite, Owner, Session, User } from '#core/principal.ts';
 import type { Attempt, Run, RunRequest } from '#core/run.ts';
 import type { Item, Role, TreeNode, Turn } from '#core/turn.ts';
 
@@ -182,6 +182,8 @@ export interface Store {
   /** Revokes it once; null if the tenant has no such key. */
   revokeKey(unit: { tenant: string; id: string; now: number }): Promise<ApiKey | null>;
   listUsers(tenant: string): Promise<User[]>;
+  /** By id, those after `after`. `local`: only the machine's owner, and who was made by a keyless call. */
+  pageUsers(page: { tenant: string; local: boolean; after: string; limit: number }): Promise<User[]>;
   createUser(unit: { user: User }): Promise<User>;
 
   createInvite(unit: { invite: Invite; digest: string }): Promise<void>;
@@ -192,6 +194,13 @@ export interface Store {
     keyDigest: string;
     now: number;
   }): Promise<ApiKey | null>;
+
+  /** Kept by its cookie's digest. A key has at most 100: the oldest is ended. */
+  createSession(unit: { session: Session; digest: string }): Promise<void>;
+  /** With its key, whatever the state of both: the caller judges expiry and revocation. */
+  findSession(digest: string): Promise<{ key: ApiKey; expiresAt: number } | null>;
+  extendSession(unit: { digest: string; expiresAt: number }): Promise<void>;
+  endSession(unit: { digest: string }): Promise<void>;
 
   // Conversations
   /** An `externalId` the user already has gives that conversation instead (`replayed`). */

@@ -8,6 +8,10 @@ import type { Store } from '#ports/store.ts';
 export interface Presented {
   /** From `Authorization`, with or without `Bearer`. */
   key: string | null;
+  /** The web app's cookie, where it may count; null for none. */
+  session: string | null;
+  /** The request is known to come from a page of this server, as far as what it asks for needs that. */
+  ownPage: boolean;
   /** The request meets every condition of local mode. */
   local: boolean;
   /** The dialect's rule for keyless requests in local mode. */
@@ -49,13 +53,20 @@ export function createKeyCache({ store, clock }: { store: Store; clock: Clock })
   }
 }
 
-export function createAuthenticate({ keys, clock, ids }: { keys: KeyCache; clock: Clock; ids: Ids }) {
+/** Finds the session of a cookie, if it is open. */
+export type FindSession = (token: string) => Promise<{ digest: string; key: ApiKey } | null>;
+
+export function createAuthenticate(parts: { keys: KeyCache; findSession: FindSession; clock: Clock; ids: Ids }) {
+  const { keys, findSession, clock, ids } = parts;
   return authenticate;
 
   /** Throws `key_required`, `unauthorized`, `forbidden`, or `invalid_request` for users that disagree. */
   async function authenticate(presented: Presented): Promise<Principal> {
-    const { key, local, loose } = presented;
-    if (key === null || (local && loose && !key.startsWith(KEY_PREFIX))) return keyless(presented);
+    const { key, local, loose, session } = presented;
+    if (key === null || (local && loose && !key.startsWith(KEY_PREFIX))) {
+      const found = session === null ? null : await findSession(session);
+      return found === null ? keyless(presented) : signedIn(found, presented);
+    }
     const found = await keys.find(ids.digest(key));
     if (found === null || !isLive(found, clock.now())) {
       throw new ServiceError(
@@ -66,8 +77,21 @@ export function createAuthenticate({ keys, clock, ids }: { keys: KeyCache; clock
     return keyed(found, presented);
   }
 
-  function keyless({ local, access, users }: Presented): Principal {
+  /** "State-changing calls with a cookie also need a same-origin proof" (DESIGN.md, Access). */
+  function signedIn({ digest, key }: { digest: string; key: ApiKey }, presented: Presented): Principal {
+    if (!presented.ownPage) {
+      throw new ServiceError(
+        'forbidden',
+        'A session cookie counts only for pages of this server: Sec-Fetch-Site must be same-origin, or Origin this server.',
+        { param: 'origin' },
+      );
+    }
+    return { ...keyed(key, presented), session: digest };
+  }
+
+  function keyless({ local, access, users, session }: Presented): Principal {
     if (!local || access === 'key') {
+      if (session !== null) throw new ServiceError('key_required', 'The session has ended: sign in again.');
       throw new ServiceError(
         'key_required',
         'An API key is required: send the header "Authorization: Bearer <key>". Make one with: ./parlance keys create',

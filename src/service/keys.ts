@@ -51,7 +51,7 @@ export const OWNER: Principal = {
 /** @param parts.cache the server's own; a command beside the server has none */
 export function createKeys(parts: { store: Store; clock: Clock; ids: Ids; cache?: KeyCache }) {
   const { store, clock, ids, cache } = parts;
-  return { create, list, revoke, isLive: isLiveKey, ensureOwnerKey, listUsers, invite, redeem };
+  return { create, list, revoke, isLive: isLiveKey, ensureOwnerKey, listUsers, pageUsers, invite, redeem };
 
   async function create(principal: Principal, wanted: NewKey): Promise<IssuedKey> {
     requireAdmin(principal);
@@ -101,6 +101,12 @@ export function createKeys(parts: { store: Store; clock: Clock; ids: Ids; cache?
   async function listUsers(principal: Principal): Promise<User[]> {
     requireAdmin(principal);
     return store.listUsers(principal.tenant);
+  }
+
+  /** Users by name: all with the scope `admin`; whoever is keyless sees those of this machine, to switch between them. */
+  async function pageUsers(principal: Principal, page: { after: string; limit: number }): Promise<User[]> {
+    if (!principal.keyless) requireAdmin(principal);
+    return store.pageUsers({ tenant: principal.tenant, local: principal.keyless, ...page });
   }
 
   /** A link's secret part: whoever opens it first, within 7 days, gets a key of that user's. */

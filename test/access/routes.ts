@@ -6,6 +6,7 @@
 
 import { z } from 'zod';
 import { frame } from '../../src/dialects/conversations/schema.ts';
+import { accessRules } from '../../src/http/access.ts';
 import type { Dialect, HttpRoute, Route } from '../../src/http/route.ts';
 import { systemDialect } from '../../src/http/system.ts';
 import { dialectsOf } from '../../src/main.ts';
@@ -151,7 +152,19 @@ const KNOWN: Record<string, Facts> = {
   'GET /openapi.json': {},
   'GET /invite/:token': { plain: ['token'] },
   'POST /invite/:token': { plain: ['token'] },
+  // A try of a stranger's to sign in is refused: they are no page of this server. Tested in test/http/session.test.ts.
+  'GET /v1/session': {},
+  'POST /v1/session': { body: { key: 'plk_' }, plain: ['key'] },
+  'DELETE /v1/session': {},
+  'GET /v1/users': { plain: page },
+
   'GET /': {},
+  'GET /c/:id': { plain: ['id'] },
+  'GET /search': {},
+  'GET /settings': {},
+  'GET /settings/:page': { plain: ['page'] },
+  'GET /sign-in': {},
+  'GET /assets/:file': { plain: ['file'] },
   'GET /docs': {},
   'GET /docs/docs.css': {},
   'GET /docs/docs.js': {},
@@ -162,7 +175,18 @@ function allDialects(): Dialect[] {
   const nothing = async () => {
     throw new Error('The walker calls no handler.');
   };
-  const system = systemDialect({ health: nothing, metrics: nothing, openapi: () => '', redeem: nothing });
+  const system = systemDialect({
+    health: nothing,
+    metrics: nothing,
+    openapi: () => '',
+    redeem: nothing,
+    rules: accessRules({ listen: [], local: false, hosts: [], origins: [], publicUrl: null }),
+    sessions: { signIn: nothing, open: nothing, close: nothing, admitTry: nothing },
+    listUsers: nothing,
+    models: () => ({ default: null, guide: false, problem: null, providers: [], not_found: [] }),
+    version: '0',
+    webFolder: '/nowhere',
+  });
   return [...dialectsOf({} as Services), system];
 }
 

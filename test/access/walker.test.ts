@@ -36,6 +36,8 @@ interface Outsider {
 }
 
 const isOpen = ({ route }: KnownRoute) => route.method !== 'SOCKET' && route.open === true;
+/** Whoever shows nothing is nobody there, and what they show must be right. */
+const takesAnybody = ({ route }: KnownRoute) => route.method !== 'SOCKET' && route.open !== undefined;
 
 it('the walker knows every route and every field of it', () => {
   assert.deepEqual(problems, []);
@@ -73,6 +75,17 @@ for (const local of ['on', 'off'] as const) {
       authorization: `Bearer ${(await keys.create(wanted)).secret}`,
     });
 
+    /** The session of a browser that signed in with a key, as its own pages send it. */
+    async function signedIn(key: string): Promise<Headers> {
+      const headers = { 'sec-fetch-site': 'same-origin' };
+      const answer = await server.visitor(headers).request('POST', '/v1/session', { body: { key } });
+      assert.equal(answer.status, 200, answer.text);
+      return { ...headers, cookie: answer.headers['set-cookie']?.[0]?.split(';', 1)[0] ?? '' };
+    }
+
+    /** What a dialect that wants a key from everybody tells whoever has none. */
+    const needsKey = ({ dialect }: KnownRoute) => (local === 'off' || dialect.access === 'key' ? 401 : null);
+
     async function makeVictims(): Promise<Victim[]> {
       const make = (what: string, headers: Headers, byNumber: boolean) =>
         furnish(server, model, { what, headers, canary: `canary-of-${what.replace(/\W/g, '-')}`, byNumber });
@@ -105,8 +118,11 @@ for (const local of ['on', 'off'] as const) {
           ownNumbers: true,
         },
       ];
+      const session = await signedIn((await keys.create({ user: 'eve' })).secret);
+      // The documented APIs take no cookie: there a page of this server is as keyless as any.
+      const bySession = (route: KnownRoute) => (route.dialect.standard ? null : needsKey(route));
+      all.push({ what: 'another user by session', headers: { ...session, 'x-user-id': 'eve' }, also: bySession });
       if (local === 'on') {
-        const needsKey = ({ dialect }: KnownRoute) => (dialect.access === 'key' ? 401 : null);
         const named = (route: KnownRoute) => needsKey(route) ?? (route.needsUser ? 400 : null);
         all.push({ what: 'another keyless user', headers: { 'x-user-id': 'eve' }, also: needsKey });
         // By id they find keyless people's things, on purpose: they are tried on the others'.
@@ -127,11 +143,19 @@ for (const local of ['on', 'off'] as const) {
       // In local mode the standards take only what begins with plk_ for a key: people type anything.
       const unlikeKey = (route: KnownRoute) => (local === 'on' && route.dialect.standard ? null : never(route));
       const lacks = (scope: string) => (route: KnownRoute) =>
-        isOpen(route) || route.route.scope === scope ? null : 403;
-      const keyless = (route: KnownRoute) => {
-        if (isOpen(route)) return null;
-        return local === 'off' || route.dialect.access === 'key' ? 401 : null;
+        takesAnybody(route) || route.route.scope === scope ? null : 403;
+      const keyless = (route: KnownRoute) => (takesAnybody(route) ? null : needsKey(route));
+      const revokedLater = await keys.create({ user: 'alice' });
+      const endedSession = await signedIn(revokedLater.secret);
+      await keys.revoke(revokedLater);
+      const { cookie = '' } = await signedIn(secret);
+      /** A cookie that comes from who knows where changes nothing; what it reads only its own browser sees. */
+      const unproven = (route: KnownRoute) => {
+        if (!route.dialect.standard || isOpen(route)) return keyless(route);
+        return route.route.method !== 'GET' || route.route.scope !== 'read' ? 403 : null;
       };
+      const elsewhere = (route: KnownRoute) =>
+        !route.dialect.standard || isOpen(route) ? (takesAnybody(route) ? null : 401) : 403;
       return [
         { what: 'no key', headers: {}, status: keyless },
         { what: 'no key, but a name', headers: { 'x-user-id': 'alice' }, status: keyless },
@@ -140,6 +164,13 @@ for (const local of ['on', 'off'] as const) {
         { what: 'a key in a cookie', headers: { cookie: `key=${secret}; authorization=${secret}` }, status: keyless },
         { what: 'a key in a header of its own', headers: { 'x-api-key': secret }, status: keyless },
         { what: 'a key in the query', headers: {}, query: `key=${secret}&ticket=${secret}`, status: keyless },
+        { what: 'the session of a revoked key', headers: endedSession, status: keyless },
+        { what: 'a session without a sign of where it is from', headers: { cookie }, status: unproven },
+        {
+          what: 'a session from a page of another port',
+          headers: { cookie, 'sec-fetch-site': 'same-site' },
+          status: elsewhere,
+        },
         { what: 'a wrong key', headers: { authorization: `Bearer plk_${'0'.repeat(64)}` }, status: never },
         { what: 'a key as a password', headers: { authorization: `Basic ${btoa(`:${secret}`)}` }, status: unlikeKey },
         { what: 'a key and more', headers: { authorization: `Bearer ${secret}x` }, status: never },

@@ -27,6 +27,10 @@ export interface Served {
   quota: { left: number };
   /** Keys that were revoked. */
   revoked: Set<string>;
+  /** Sessions that were ended, by their cookie's value. */
+  ended: Set<string>;
+  /** Addresses of tries to sign in. */
+  tries: string[];
   logs: { level: 'warn' | 'error'; facts: Record<string, unknown>; message: string }[];
   health: { ok: boolean; problems: string[] };
 }
@@ -34,14 +38,17 @@ export interface Served {
 export interface ServeOptions extends Partial<HttpOptions> {
   dialects: Dialect[];
   limits?: HttpParts['limits'];
+  webFolder?: string;
 }
 
 /** Starts a server that the test file's end closes. */
-export async function serve({ dialects, limits, ...given }: ServeOptions): Promise<Served> {
+export async function serve({ dialects, limits, webFolder, ...given }: ServeOptions): Promise<Served> {
   const clock = createTestClock();
   const admitted: Served['admitted'] = [];
   const quota = { left: Number.POSITIVE_INFINITY };
   const revoked = new Set<string>();
+  const ended = new Set<string>();
+  const tries: string[] = [];
   const logs: Served['logs'] = [];
   const health = { ok: true, problems: [] as string[] };
   const log = (level: 'warn' | 'error') => (facts: object, message: string) =>
@@ -60,7 +67,7 @@ export async function serve({ dialects, limits, ...given }: ServeOptions): Promi
     },
     dialects,
     gate: {
-      authenticate: authenticator(revoked),
+      authenticate: authenticator(revoked, ended),
       admit({ user }: Principal, bucket) {
         if (quota.left-- <= 0) {
           throw new ServiceError('rate_limited', 'Rate limit reached.', { headers: { 'retry-after': '7' } });
@@ -69,9 +76,24 @@ export async function serve({ dialects, limits, ...given }: ServeOptions): Promi
         return { limit: 100, remaining: 100 - admitted.length, reset: 60 };
       },
     },
-    isLive: async (_tenant, keyId) => !revoked.has(keyId),
-    health: async () => health,
-    redeem: async () => ({ user: 'invited', secret: 'plk_secret' }),
+    isLive: async ({ keyId, session }) => !revoked.has(keyId ?? '') && !ended.has(session ?? ''),
+    system: {
+      health: async () => health,
+      redeem: async () => ({ key: keyOf('invited', 'user', ['read', 'write']), secret: 'plk_secret' }),
+      sessions: {
+        signIn: async (secret) => {
+          const key = KEYS.get(secret);
+          if (key === undefined) throw new ServiceError('unauthorized', 'This key is unknown.');
+          return { key, token: tokenOf(secret) };
+        },
+        open: async () => ({ token: tokenOf('plk_alice') }),
+        close: async (digest) => void ended.add(digest),
+        admitTry: (address) => void tries.push(address),
+      },
+      listUsers: async () => [],
+      models: () => ({ default: 'test-model', guide: false, problem: null, providers: [], not_found: [] }),
+      webFolder: webFolder ?? '/nowhere',
+    },
     metrics: { openRuns: () => 3, endedRuns: () => ({ completed: 5 }), writerQueue: () => 2 },
     digest: sha256,
     clock,
@@ -95,14 +117,15 @@ export async function serve({ dialects, limits, ...given }: ServeOptions): Promi
     admitted,
     quota,
     revoked,
+    ended,
+    tries,
     logs,
     health,
   };
 }
 
-/** Keys of the test: `plk_alice`, `plk_bob`, `plk_reader` (reads only) and `plk_service`. */
-function authenticator(revoked: ReadonlySet<string>) {
-  const key = (user: string, kind: ApiKey['kind'], scopes: Scope[]): ApiKey => ({
+function keyOf(user: string, kind: ApiKey['kind'], scopes: Scope[]): ApiKey {
+  return {
     id: `key-${user}`,
     tenant: 'default',
     user,
@@ -114,19 +137,33 @@ function authenticator(revoked: ReadonlySet<string>) {
     createdAt: 0,
     expiresAt: null,
     revokedAt: null,
-  });
-  const keys = new Map([
-    ['plk_alice', key('alice', 'user', ['read', 'write'])],
-    ['plk_bob', key('bob', 'user', ['read', 'write'])],
-    ['plk_reader', key('reader', 'user', ['read'])],
-    ['plk_service', key('service', 'service', ['read', 'write'])],
-  ]);
+  };
+}
+
+const KEYS = new Map([
+  ['plk_alice', keyOf('alice', 'user', ['read', 'write'])],
+  ['plk_bob', keyOf('bob', 'user', ['read', 'write'])],
+  ['plk_reader', keyOf('reader', 'user', ['read'])],
+  ['plk_service', keyOf('service', 'service', ['read', 'write'])],
+]);
+
+/** The value of the session cookie of whoever signed in with a key of the test. */
+export function tokenOf(secret: string): string {
+  return createHash('sha256').update(`session of ${secret}`).digest('hex');
+}
+
+/** Keys of the test: `plk_alice`, `plk_bob`, `plk_reader` (reads only) and `plk_service`. */
+function authenticator(revoked: ReadonlySet<string>, ended: ReadonlySet<string>) {
   const findKey = async (secret: string) => {
-    const found = keys.get(secret) ?? null;
+    const found = KEYS.get(secret) ?? null;
     return found !== null && revoked.has(found.id) ? { ...found, revokedAt: 1 } : found;
   };
   return createAuthenticate({
     keys: { find: findKey, forget() {} },
+    findSession: async (token) => {
+      const [, key] = [...KEYS].find(([secret]) => tokenOf(secret) === token) ?? [];
+      return key === undefined || revoked.has(key.id) || ended.has(token) ? null : { digest: token, key };
+    },
     clock: { now: () => 2 } as never,
     ids: { digest: (secret: string) => secret } as never,
   });

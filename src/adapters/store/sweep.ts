@@ -44,6 +44,10 @@ const removeInvites = statement<Step>(`
   delete from invites where digest in (
     select digest from invites where expires_at <= :before order by expires_at limit :limit + 0)`);
 
+const removeSessions = statement<Step>(`
+  delete from sessions where digest in (
+    select digest from sessions where expires_at <= :before order by expires_at limit :limit + 0)`);
+
 const selectUnlisted = statement<Step, ConversationRow>(`
   ${CONVERSATIONS} where c.listed = 0 and c.active_at <= :before order by c.active_at limit :limit + 0`);
 
@@ -54,6 +58,7 @@ export async function sweep(sql: Sql, { now }: { now: number }): Promise<boolean
     await sql.run(removeOutcomes, { before: now - KEEP_OUTCOMES_MS, limit: STEP }),
     await sql.run(removeChanges, { before: now - KEEP_CHANGES_MS, limit: STEP }),
     await sql.run(removeInvites, { before: now, limit: STEP }),
+    await sql.run(removeSessions, { before: now, limit: STEP }),
   ];
   const unlisted = await sql.all(selectUnlisted, { before: now - KEEP_UNLISTED_MS, limit: CONVERSATIONS_STEP });
   for (const row of unlisted) await eraseConversation(sql, row, now);

@@ -191,11 +191,22 @@ interface SecretsTable {
   value: string;
 }
 
+/** A sign-in of the web app. It dies with its key, whatever its own expiry says. */
+interface SessionsTable {
+  digest: string;
+  tenant: string;
+  key: string;
+  created_at: number;
+  /** Moved on while it is used. */
+  expires_at: number;
+}
+
 export interface Tables {
   tenants: TenantsTable;
   users: UsersTable;
   api_keys: ApiKeysTable;
   invites: InvitesTable;
+  sessions: SessionsTable;
   conversations: ConversationsTable;
   turns: TurnsTable;
   items: ItemsTable;

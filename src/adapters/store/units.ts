@@ -15,9 +15,10 @@ import { appendEvents, readEvents } from './logs.ts';
 import { acceptMessage, answerAgain, answerTurn } from './messages.ts';
 import { findRun, findRunOfTurn, finishRun, openRuns, recordRun, startNextRun, startTitleRun } from './runs.ts';
 import { keepSecret } from './secrets.ts';
+import { createSession, endSession, extendSession, findSession } from './sessions.ts';
 import { sweep } from './sweep.ts';
 import { findItem, findMessage, findTurn, readChain, readContext, readPath, readTree } from './turns.ts';
-import { createKey, createUser, findKey, findKeyById, listKeys, listUsers, revokeKey } from './users.ts';
+import { createKey, createUser, findKey, findKeyById, listKeys, listUsers, pageUsers, revokeKey } from './users.ts';
 
 /** They write. */
 export const units = {
@@ -28,10 +29,13 @@ export const units = {
   createConversation,
   createInvite,
   createKey,
+  createSession,
   createUser,
   deleteAnswer,
   deleteConversation,
   deleteConversations,
+  endSession,
+  extendSession,
   finishRun,
   keepSecret,
   nameConversation,
@@ -54,11 +58,13 @@ export const reads = {
   findMessage,
   findRun,
   findRunOfTurn,
+  findSession,
   findTurn,
   listConversations,
   listKeys,
   listUsers,
   openRuns,
+  pageUsers,
   readChain,
   readContext,
   readEvents,

@@ -1,6 +1,6 @@
 /** Users and API keys. */
 
-import type { ApiKey, Owner, User } from '#core/principal.ts';
+import { type ApiKey, LOCAL_USER, type Owner, type User } from '#core/principal.ts';
 import { insertInto, type Sql, statement } from './sql.ts';
 import type { Flag, Row } from './tables.ts';
 
@@ -14,6 +14,13 @@ const selectUser = statement<{ tenant: string; id: string }, Row<'users'>>(`
 
 const selectUsers = statement<{ tenant: string }, Row<'users'>>(`
   select * from users where tenant = :tenant order by created_at, id`);
+
+const selectUserPage = statement<
+  { tenant: string; local: Flag; owner: string; after: string; limit: number },
+  Row<'users'>
+>(`
+  select * from users where tenant = :tenant and id > :after and (:local = 0 or keyless = 1 or id = :owner)
+  order by id limit :limit + 0`);
 
 const insertKey = insertInto('api_keys', [
   'id',
@@ -55,6 +62,14 @@ export async function createUser(sql: Sql, { user }: { user: User }): Promise<Us
 
 export async function listUsers(sql: Sql, tenant: string): Promise<User[]> {
   return (await sql.all(selectUsers, { tenant })).map(toUser);
+}
+
+export async function pageUsers(
+  sql: Sql,
+  { local, ...page }: { tenant: string; local: boolean; after: string; limit: number },
+): Promise<User[]> {
+  const values = { ...page, local: local ? (1 as const) : (0 as const), owner: LOCAL_USER };
+  return (await sql.all(selectUserPage, values)).map(toUser);
 }
 
 export async function createKey(sql: Sql, unit: { key: ApiKey; digest: string; now: number }): Promise<ApiKey> {
@@ -103,7 +118,7 @@ function toUser(row: Row<'users'>): User {
   return { tenant: row.tenant, id: row.id, keyless: row.keyless === 1, createdAt: row.created_at };
 }
 
-function toKey(row: Row<'api_keys'>): ApiKey {
+export function toKey(row: Row<'api_keys'>): ApiKey {
   return {
     id: row.id,
     tenant: row.tenant,

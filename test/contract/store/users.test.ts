@@ -141,3 +141,70 @@ describeStore('Invites', (given) => {
     assert.equal(await redeem(tenant, 49), null);
   });
 });
+
+describeStore('Sessions', (given) => {
+  async function signedIn(createdAt = 5, expiresAt = 50) {
+    const tenant = uuid();
+    const key = await given.store.createKey({ key: newKey({ tenant }), digest: uuid(), now: createdAt });
+    const digest = uuid();
+    const session = { tenant, key: key.id, createdAt, expiresAt };
+    await given.store.createSession({ session, digest });
+    return { tenant, key, digest };
+  }
+
+  it('are found with their key, extended and ended', async () => {
+    const { key, digest } = await signedIn();
+    assert.deepEqual(await given.store.findSession(digest), { key, expiresAt: 50 });
+    await given.store.extendSession({ digest, expiresAt: 60 });
+    assert.deepEqual(await given.store.findSession(digest), { key, expiresAt: 60 });
+    await given.store.endSession({ digest });
+    assert.equal(await given.store.findSession(digest), null);
+    await given.store.extendSession({ digest, expiresAt: 70 });
+    assert.equal(await given.store.findSession(digest), null);
+  });
+
+  it('show that their key was revoked', async () => {
+    const { tenant, key, digest } = await signedIn();
+    await given.store.revokeKey({ tenant, id: key.id, now: 7 });
+    assert.equal((await given.store.findSession(digest))?.key.revokedAt, 7);
+  });
+
+  it('are swept away when they have expired', async () => {
+    const { digest } = await signedIn();
+    await given.store.sweep({ now: 49 });
+    assert.notEqual(await given.store.findSession(digest), null);
+    await given.store.sweep({ now: 50 });
+    assert.equal(await given.store.findSession(digest), null);
+  });
+
+  it('are at most 100 of a key: one more ends the oldest', async () => {
+    const { tenant, key, digest } = await signedIn();
+    const others = Array.from({ length: 100 }, () => uuid());
+    for (const [i, other] of others.entries()) {
+      const session = { tenant, key: key.id, createdAt: 6 + i, expiresAt: 500 };
+      await given.store.createSession({ session, digest: other });
+    }
+    assert.equal(await given.store.findSession(digest), null);
+    assert.notEqual(await given.store.findSession(others[0] ?? ''), null);
+  });
+});
+
+describeStore('Users by name', (given) => {
+  it('come in pages, and those of this machine alone where only they are wanted', async () => {
+    const tenant = uuid();
+    for (const [id, keyless] of [
+      ['kim', true],
+      ['ann', false],
+      ['local', false],
+      ['bob', true],
+    ] as const) {
+      await given.store.createUser({ user: { tenant, id, keyless, createdAt: 1 } });
+    }
+    const names = async (local: boolean, after: string, limit: number) =>
+      (await given.store.pageUsers({ tenant, local, after, limit })).map(({ id }) => id);
+    assert.deepEqual(await names(false, '', 3), ['ann', 'bob', 'kim']);
+    assert.deepEqual(await names(false, 'kim', 3), ['local']);
+    assert.deepEqual(await names(true, '', 10), ['bob', 'kim', 'local']);
+    assert.deepEqual(await names(true, 'kim', 10), ['local']);
+  });
+});

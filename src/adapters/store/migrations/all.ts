@@ -4,5 +4,6 @@ import { first } from './0001-first.ts';
 import { webActions } from './0002-web-actions.ts';
 import { itemsById } from './0003-items-by-id.ts';
 import { answers } from './0004-answers.ts';
+import { sessions } from './0005-sessions.ts';
 
-export const migrations: readonly string[] = [first, webActions, itemsById, answers];
+export const migrations: readonly string[] = [first, webActions, itemsById, answers, sessions];
