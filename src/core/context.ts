@@ -1,6 +1,7 @@
 /** What the model is given: the path up to the answered turn, trimmed to the model's window. Pure. */
 
-import type { Item, Turn } from './turn.ts';
+import type { ContextTurn } from './run.ts';
+import { type Item, joinContinued, messageItem, type Turn, textOf } from './turn.ts';
 
 /** A rough count of tokens: four ASCII characters, or one other character, are one. Errs on the high side. */
 export function estimateTokens(items: readonly Item[]): number {
@@ -80,4 +81,24 @@ export function trimContext(path: readonly Turn[], budget: number): Turn[] {
     from--;
   }
   return exchanges.slice(from).flat();
+}
+
+const GO_ON = `Your last message was cut off. Go on with it from exactly where it stopped, in the middle of the sentence or word if that is where it stopped. Write only what comes next: what you write is put right behind it. Do not repeat any of it, do not introduce it, and do not mention the interruption.`;
+/** So many characters of the end are quoted: models find the place by them. */
+const TAIL = 100;
+
+/**
+ * What a model is given of a path, trimmed to `budget` tokens. An answer and what goes on from it are one message. A path
+ * that ends with an answer is to be gone on from: the model is asked to, in words, since not every server takes a last
+ * message of the assistant's for the beginning of its own (and some refuse it).
+ */
+export function contextOf(path: readonly Turn[], budget: number): ContextTurn[] {
+  const turns = joinContinued(trimContext(path, budget)).map(({ role, items }) => ({ role, items }));
+  const last = turns.at(-1);
+  if (last?.role !== 'assistant') return turns;
+  const tail = textOf(last.items)
+    .slice(-TAIL)
+    .replace(/^[\udc00-\udfff]/, '');
+  const ask = messageItem('', 'user', `${GO_ON} Its end, word for word, is: ${JSON.stringify(tail)}`);
+  return [...turns, { role: 'user', items: [ask] }];
 }

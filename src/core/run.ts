@@ -1,6 +1,6 @@
 /** A run: one answer being made. It always ends (promise 2), and is never silently made again. */
 
-import type { Item, Role } from './turn.ts';
+import { type Item, type Role, type Turn, textOf } from './turn.ts';
 
 /** `queued` and `started` are open; the other four are ends. */
 export type RunStatus = 'queued' | 'started' | EndStatus;
@@ -145,6 +145,12 @@ export function addUsage(a: Usage | null, b: Usage | null): Usage | null {
 
 export function isEnded(status: RunStatus): status is EndStatus {
   return status !== 'queued' && status !== 'started';
+}
+
+/** Whether an answer ended with a part of its text: stopped, broken off, or cut at its allowed length. */
+export function wasCutOff(turn: Turn, run: Run | null): boolean {
+  if (turn.role !== 'assistant' || textOf(turn.items) === '') return false;
+  return turn.status === 'incomplete' || (turn.status === 'completed' && run?.finish === 'length');
 }
 
 /**

@@ -106,7 +106,7 @@ export interface Turn {
   status: TurnStatus;
   /** The run that writes or wrote it; null for inputs and for entries made by hand. */
   run: string | null;
-  /** On an answer: the turn it answers. */
+  /** On an answer: the turn it answers. Where that is an answer that was cut off, it goes on from it. */
   answers: string | null;
   createdAt: number;
   updatedAt: number;
@@ -150,6 +150,47 @@ export function isToolResult({ role, items }: Turn): boolean {
 /** A call that this server does not run itself: the caller sends its output. */
 export function isCallersCall(item: Item): item is FunctionCallItem {
   return item.type === 'function_call' && item.server === undefined;
+}
+
+/**
+ * Turns with every answer and what goes on from it as one: the answer's turn, with the status of the newest of them, and
+ * the text that was cut off joined to the text that goes on from it. What failed without a word leaves it as it was.
+ */
+export function joinContinued(turns: readonly Turn[]): Turn[] {
+  const joined: Turn[] = [];
+  let newest: Turn | null = null;
+  for (const turn of turns) {
+    const last = joined.at(-1);
+    if (last !== undefined && newest !== null && goesOnFrom(turn, newest)) {
+      const status = turn.status === 'failed' ? last.status : turn.status;
+      joined[joined.length - 1] = { ...last, status, items: joinItems(last.items, turn.items) };
+    } else joined.push(turn);
+    newest = turn;
+  }
+  return joined;
+}
+
+/** Whether a turn goes on from an answer that was cut off. */
+export function goesOnFrom(turn: Turn, answer: Turn): boolean {
+  return turn.role === 'assistant' && answer.role === 'assistant' && turn.answers === answer.id;
+}
+
+/** The first message of what goes on belongs to the last one of what was cut off. */
+function joinItems(items: readonly Item[], more: readonly Item[]): Item[] {
+  const end = items.findLastIndex(({ type }) => type === 'message');
+  const start = more.findIndex(({ type }) => type === 'message');
+  const cut = items[end];
+  const rest = more[start];
+  if (cut?.type !== 'message' || rest?.type !== 'message') return [...items, ...more];
+  const content = joinText(cut.content, rest.content);
+  return [...items.with(end, { ...cut, status: rest.status, content }), ...more.toSpliced(start, 1)];
+}
+
+function joinText(content: readonly Part[], more: readonly Part[]): Part[] {
+  const last = content.at(-1);
+  const [first, ...rest] = more;
+  if (last?.type !== 'text' || first?.type !== 'text') return [...content, ...more];
+  return [...content.slice(0, -1), { ...last, text: last.text + first.text }, ...rest];
 }
 
 /** A text message as one item. */

@@ -85,6 +85,7 @@ export interface AcceptMessage extends Write {
 
 export interface Accepted {
   conversation: Conversation;
+  /** What is answered; the answer that was cut off, where it is gone on from. */
   input: Turn;
   answer: Turn | null;
   /**
@@ -107,7 +108,7 @@ export interface AnswerTurn {
 }
 
 export interface AnswerAgain extends Write {
-  /** A user turn of that conversation, else `not_found`. */
+  /** A user turn, or an answer that was cut off, of that conversation; another turn: `conflict`, none: `not_found`. */
   conversation: string;
   turn: string;
   answer: NewAnswer;
@@ -267,6 +268,8 @@ export interface Store {
   /**
    * Answers a user turn below itself, and moves the head there: the newest answer it has comes back as it is, unless a
    * `sibling` is wanted or there is none. One whose run failed before its first token is written anew in either case.
+   * An answer that was cut off is gone on from in the same way; where what went on from it was cut off as well, and no
+   * `sibling` is wanted, from that one.
    */
   answerAgain(unit: AnswerAgain): Promise<Outcome<Accepted>>;
   findRun(owner: Owner, run: string): Promise<Run | null>;

@@ -1,7 +1,8 @@
 /**
  * Conversations as clients know them that keep the messages themselves and send them with every request: messages have
  * ids of the client's own, one that is changed or answered anew becomes a sibling, and the results of tools continue the
- * answer that asked for them. Such an answer, and all that continues it, is one message.
+ * answer that asked for them. Such an answer, and all that continues it, is one message; so is one that was cut off and
+ * what goes on from it.
  */
 
 import type { Conversation } from '#core/conversation.ts';
@@ -226,6 +227,11 @@ export function createBranches(parts: {
     for (;;) {
       if (asked === null && turn.answers !== null) {
         asked = (await store.findTurn(principal, turn.answers))?.turn ?? null;
+      }
+      if (asked?.role === 'assistant') {
+        turn = asked;
+        asked = null;
+        continue;
       }
       if (asked === null || !isToolResult(asked) || asked.parent === null) return turn.id;
       const above = await store.findTurn(principal, asked.parent);

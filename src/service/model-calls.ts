@@ -3,7 +3,7 @@
  * after it never, since that would bill twice.
  */
 
-import { estimateTextTokens, fitOutputs, inputBudget, trimContext } from '#core/context.ts';
+import { contextOf, estimateTextTokens, fitOutputs, inputBudget } from '#core/context.ts';
 import { hasOutput, type Mark, markOf } from '#core/fold.ts';
 import type { Attempt, FinishReason, RunError, Tool, Usage } from '#core/run.ts';
 import type { Clock, Ids } from '#ports/clock.ts';
@@ -142,8 +142,7 @@ export function createModelCalls(parts: {
     if (conversation === null || answers === null) return { system, turns: soFar, tools, parameters };
     const left = budget - own.tokens;
     const path = await store.readContext({ conversation, turn: answers, tokens: left });
-    const turns = trimContext(path, left).map(({ role, items }) => ({ role, items }));
-    return { system, turns: [...turns, ...soFar], tools, parameters };
+    return { system, turns: [...contextOf(path, left), ...soFar], tools, parameters };
   }
 
   function failureOf(live: LiveRun, silent: boolean, thrown: unknown): RunError {

@@ -1,7 +1,7 @@
 /** A message is accepted: both turns and the run in one unit, and then the run is started. */
 
 import { DEFAULT_ASSISTANT } from '#core/conversation.ts';
-import { invalid, ServiceError } from '#core/errors.ts';
+import { invalid, notFound, ServiceError } from '#core/errors.ts';
 import type { ConversationRef } from '#core/ids.ts';
 import type { Once } from '#core/once.ts';
 import type { Principal } from '#core/principal.ts';
@@ -60,6 +60,15 @@ export interface Question {
   request: Partial<RunRequest>;
 }
 
+/** An answer that is to be gone on from, or made again. */
+export interface Again {
+  /** The answer's turn. */
+  turn: string;
+  /** What is to be otherwise than it was for that answer. */
+  request: Partial<RunRequest>;
+  onBusy?: OnBusy;
+}
+
 const PLAIN_REQUEST: NewAnswer['request'] = {
   assistant: null,
   model: null,
@@ -85,7 +94,7 @@ export function createMessages(parts: {
   maxRuns: number;
 }) {
   const { store, clock, ids, liveRuns, runLoop, maxRuns } = parts;
-  return { send, accept, add, answer, answerAgain, refuseOverload };
+  return { send, accept, add, answer, answerAgain, continueAnswer, retryAnswer, refuseOverload };
 
   /**
    * Stores a person's message, durably, and starts its answer. Throws `not_found`, `conflict` (busy, with `reject`),
@@ -171,6 +180,53 @@ export function createMessages(parts: {
     const { request, ...facts } = question;
     const unit = { owner: principal, now: clock.now(), once, ...facts, answer: newAnswer(request) };
     return begin((await store.answerAgain(unit)).value);
+  }
+
+  /**
+   * Goes on from an answer that was cut off, in a run and a turn of its own below it: the model is given the text so far,
+   * and asked for the rest. What goes on from it already comes back as it is, unless that was cut off as well: then it is
+   * gone on from there. Throws `not_found`; `conflict` where the answer is whole, being written, or without text;
+   * `overloaded`, `idempotency_mismatch`.
+   */
+  async function continueAnswer(principal: Principal, again: Again, once: Once | null): Promise<Answered> {
+    const { answer, request } = await findAnswer(principal, again);
+    // What was searched for stands in the answer; a second search would number its sources anew.
+    const wishes = { ...request, webSearch: 'off', ...again.request } as const;
+    return answerBelow(principal, answer, again, { turn: answer.id, sibling: false, request: wishes }, once);
+  }
+
+  /**
+   * Answers a stored answer's question once more: a sibling of it. One that failed before its first token is written anew.
+   * Throws `not_found`; `conflict` where it answers nothing; `overloaded`, `idempotency_mismatch`.
+   */
+  async function retryAnswer(principal: Principal, again: Again, once: Once | null): Promise<Answered> {
+    const { answer, request } = await findAnswer(principal, again);
+    if (answer.answers === null) {
+      throw new ServiceError('conflict', 'This message answers no other, so that there is nothing to answer again.');
+    }
+    const wishes = { ...request, ...again.request };
+    return answerBelow(principal, answer, again, { turn: answer.answers, sibling: true, request: wishes }, once);
+  }
+
+  /** An answer of the principal's, and what was asked for when it was made. */
+  async function findAnswer(
+    principal: Principal,
+    { turn }: Again,
+  ): Promise<{ answer: Turn; request: Partial<RunRequest> }> {
+    const found = await store.findTurn(principal, turn);
+    if (found?.turn.role !== 'assistant') throw notFound('Message');
+    const run = await store.findRunOfTurn(principal, turn);
+    return { answer: found.turn, request: run === null ? {} : { ...run.request, context: null } };
+  }
+
+  function answerBelow(
+    principal: Principal,
+    { conversation }: Turn,
+    { onBusy = 'queue' }: Again,
+    question: Pick<Question, 'turn' | 'sibling' | 'request'>,
+    once: Once | null,
+  ): Promise<Answered> {
+    return answerAgain(principal, { conversation, onBusy, ...question }, once);
   }
 
   function begin(accepted: Accepted): Answered {

@@ -18,6 +18,8 @@ const MAX_WORDS = 6;
 const MAX_CHARACTERS = 100;
 /** How much of each side of the exchange the model is shown. */
 const EXCERPT = 2000;
+/** How far back the question is looked for, in estimated tokens. */
+const CONTEXT = 100_000;
 const MAX_TOKENS = 200;
 const PROMPT =
   'Write a title for this conversation: at most six words, in its language, that say what it is about. Answer with the title alone, without quotation marks or a full stop.';
@@ -40,8 +42,11 @@ export function createTitles(parts: {
 
   async function name(live: LiveRun, conversation: string, model: ModelInfo): Promise<void> {
     if (live.run.answers === null) return;
-    const asked = await store.readContext({ conversation, turn: live.run.answers, tokens: 1 });
-    const question = textOf(asked.at(-1)?.items ?? []);
+    const path = await store.readContext({ conversation, turn: live.run.answers, tokens: CONTEXT });
+    // An answer that goes on from another has the question further up.
+    const asked = path.findLast(({ role }) => role === 'user');
+    if (asked === undefined) return;
+    const question = textOf(asked.items);
     const answer = textOf(live.answer.items);
     let title = '';
     if (mode === 'model' && model.provider !== 'guide')

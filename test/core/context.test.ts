@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { estimateTextTokens, trimContext } from '#core/context.ts';
-import { messageItem, type Role, type Turn } from '#core/turn.ts';
+import { contextOf, estimateTextTokens, trimContext } from '#core/context.ts';
+import { joinContinued, messageItem, type Role, type Turn, textOf } from '#core/turn.ts';
 
 function turn(id: string, role: Role, text: string): Turn {
   const items = text === '' ? [] : [messageItem(id, role, text)];
@@ -62,4 +62,47 @@ test('what is kept is the end of the path, beginning with a user turn', () => {
 test('tokens: four ASCII characters are one, any other character is one', () => {
   assert.equal(estimateTextTokens('abcdefgh'), 2);
   assert.equal(estimateTextTokens('日本語'), 3);
+});
+
+test('an answer and what goes on from it are one message, in the middle of a word', () => {
+  const cut = { ...turn('a1', 'assistant', 'An answ'), status: 'incomplete' } as const;
+  const rest = { ...turn('a2', 'assistant', 'er'), answers: 'a1' };
+  const next = turn('a3', 'assistant', 'by hand');
+  const said = contextOf([turn('q1', 'user', 'One'), cut, rest, next, turn('q2', 'user', 'Two')], 1000);
+  assert.deepEqual(
+    said.map(({ role, items }) => [role, textOf(items)]),
+    [
+      ['user', 'One'],
+      ['assistant', 'An answer'],
+      ['assistant', 'by hand'],
+      ['user', 'Two'],
+    ],
+  );
+  assert.equal(textOf(cut.items), 'An answ', 'what is stored is left as it is');
+});
+
+test('a path that ends with an answer is to be gone on from, and its end is quoted', () => {
+  const long = `${'x'.repeat(200)}😀${'y'.repeat(99)}`;
+  const said = contextOf([turn('q1', 'user', 'One'), turn('a1', 'assistant', long)], 1000);
+  assert.deepEqual(
+    said.map(({ role }) => role),
+    ['user', 'assistant', 'user'],
+  );
+  const asked = textOf(said.at(-1)?.items ?? []);
+  assert.match(asked, /cut off/);
+  assert(asked.endsWith(`"${'y'.repeat(99)}"`), asked);
+});
+
+test('what failed without a word leaves an answer as it was', () => {
+  const cut = { ...turn('a1', 'assistant', 'An answ'), status: 'incomplete' } as const;
+  const failed = { ...turn('a2', 'assistant', ''), status: 'failed', answers: 'a1' } as const;
+  const rest = { ...turn('a3', 'assistant', 'er'), answers: 'a2' };
+  assert.deepEqual(
+    joinContinued([cut, failed]).map(({ status, items }) => [status, textOf(items)]),
+    [['incomplete', 'An answ']],
+  );
+  assert.deepEqual(
+    joinContinued([cut, failed, rest]).map(({ id, status, items }) => [id, status, textOf(items)]),
+    [['a1', 'completed', 'An answer']],
+  );
 });

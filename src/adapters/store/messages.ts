@@ -1,7 +1,7 @@
 /** Accepting a message, and asking for the answer to one that is stored: turns, run, idempotency and change in one unit. */
 
 import { notFound, ServiceError } from '#core/errors.ts';
-import type { Run } from '#core/run.ts';
+import { type Run, wasCutOff } from '#core/run.ts';
 import type { Turn } from '#core/turn.ts';
 import type {
   Accepted,
@@ -83,11 +83,8 @@ export async function acceptMessage(sql: Sql, unit: AcceptMessage): Promise<Outc
 export async function answerTurn(sql: Sql, unit: AnswerTurn): Promise<Accepted> {
   const { now } = unit;
   const { row, input } = await findQuestion(sql, unit);
-  const there = await sql.first(selectAnswer, { turn: input.id });
-  if (there !== undefined) {
-    const answer = await loadTurn(sql, there.id);
-    if (answer !== null) return answerAnew(sql, row, input, answer, { wanted: unit.answer, onBusy: 'queue', now });
-  }
+  const there = await newestAnswer(sql, input);
+  if (there !== null) return answerAnew(sql, row, input, there, { wanted: unit.answer, onBusy: 'queue', now });
   const place = await findPlace(sql, row.id, 'queue');
   const head = row.head === null ? null : { id: row.head, depth: row.head_depth };
   const made = await addAnswer(sql, row, { wanted: unit.answer, parent: head, answers: input.id, place, now });
@@ -101,11 +98,12 @@ export async function answerAgain(sql: Sql, unit: AnswerAgain): Promise<Outcome<
 
   const { owner, now, onBusy } = unit;
   const row = await requireOwned(sql, owner, { by: 'id', id: unit.conversation });
-  await requireUserTurn(sql, row.id, unit.turn);
-  const input = await loadTurn(sql, unit.turn);
-  if (input === null) throw notFound('Message');
-  const there = await sql.first(selectAnswer, { turn: input.id });
-  const answer = there === undefined ? null : await loadTurn(sql, there.id);
+  let input = await requireAnswerable(sql, row.id, unit.turn);
+  let answer = await newestAnswer(sql, input);
+  while (!unit.sibling && input.role === 'assistant' && answer !== null && (await isCutOff(sql, answer))) {
+    input = answer;
+    answer = await newestAnswer(sql, input);
+  }
   let value: Accepted | null = null;
   if (answer !== null) {
     const again = await answerAnew(sql, row, input, answer, { wanted: unit.answer, onBusy, now });
@@ -172,6 +170,24 @@ interface TreePlace {
   id: string;
   depth: number;
   role: Turn['role'] | null;
+}
+
+async function newestAnswer(sql: Sql, { id }: Turn): Promise<Turn | null> {
+  const answer = await sql.first(selectAnswer, { turn: id });
+  return answer === undefined ? null : loadTurn(sql, answer.id);
+}
+
+/** A message of a person's, or an answer that can be gone on from. */
+async function requireAnswerable(sql: Sql, conversation: string, id: string): Promise<Turn> {
+  const turn = await loadTurn(sql, id);
+  if (turn?.conversation !== conversation) throw notFound('Message');
+  if (turn.role === 'user' || (await isCutOff(sql, turn))) return turn;
+  const why = turn.status === 'queued' || turn.status === 'in_progress' ? 'is still being written' : 'was not cut off';
+  throw new ServiceError('conflict', `There is nothing to go on from: this message ${why}, or has no text.`);
+}
+
+async function isCutOff(sql: Sql, turn: Turn): Promise<boolean> {
+  return wasCutOff(turn, turn.run === null ? null : await loadRun(sql, turn.run));
 }
 
 /** A user turn as it stands in the tree. */

@@ -2,7 +2,7 @@
 
 import type { ServiceError } from '#core/errors.ts';
 import type { RunEvent, TerminalEvent } from '#core/event.ts';
-import { type Item, isToolResult, type TreeNode, type Turn } from '#core/turn.ts';
+import { type Item, isToolResult, joinContinued, type TreeNode, type Turn } from '#core/turn.ts';
 import type { WirePart, WireUiMessage } from './schema.ts';
 
 const DONE = 'data: [DONE]\n\n';
@@ -28,20 +28,41 @@ export function createEncoder(messageId: string, failure: (end: TerminalEvent) =
   const running = new Map<string, FunctionCall>();
   let items = 0;
   let called = false;
+  /** Items of this step before the run's own. */
+  let offset = 0;
+  /** The text that was cut off, still open: the run's first message goes on with it. */
+  let cutOff: string | null = null;
 
   return { start, events, gone };
 
-  /** @param earlier the steps before the one that is followed: answers that asked for tools, and what these gave */
-  function start(earlier: readonly Turn[]): string {
+  /**
+   * @param turn what is followed
+   * @param earlier what it continues: answers that asked for tools and what these gave, and one that was cut off
+   */
+  function start(turn: Turn, earlier: readonly Turn[]): string {
     let text = chunk({ type: 'start', messageId });
-    for (const turn of earlier) {
+    const steps = joinContinued([...earlier, { ...turn, items: [] }]);
+    const begun = steps.pop()?.items ?? [];
+    for (const turn of steps) {
       if (!isToolResult(turn)) text += chunk({ type: 'start-step' });
       turn.items.forEach((item, position) => {
         for (const part of wholeItem(item, String(position), turn.items)) text += chunk(part);
       });
       if (isToolResult(turn)) text += chunk({ type: 'finish-step' });
     }
-    return text + chunk({ type: 'start-step' });
+    return text + chunk({ type: 'start-step' }) + begin(begun);
+  }
+
+  /** The answer that was cut off and that the run goes on from. */
+  function begin(begun: readonly Item[]): string {
+    offset = begun.length;
+    const end = begun.findLastIndex(({ type }) => type === 'message');
+    if (end !== -1) cutOff = String(end);
+    const parts = begun.flatMap((item, position) => {
+      const whole = wholeItem(item, String(position), begun);
+      return position === end ? whole.slice(0, -1) : whole;
+    });
+    return parts.map(chunk).join('');
   }
 
   function events(batch: readonly RunEvent[]): string {
@@ -85,10 +106,15 @@ export function createEncoder(messageId: string, failure: (end: TerminalEvent) =
   function add(position: number, item: Item): string {
     if (item.type === 'message' || item.type === 'reasoning') {
       const kind = item.type === 'message' ? 'text' : 'reasoning';
-      const id = String(position);
+      const goesOn = kind === 'text' ? cutOff : null;
+      const id = goesOn ?? String(offset + position);
+      if (goesOn !== null) {
+        cutOff = null;
+        offset--;
+      }
       const before = `data: {"type":"${kind}-delta","id":"${id}","delta":`;
       open.set(position, { before, end: () => ({ type: `${kind}-end`, id }), input: null });
-      return chunk({ type: `${kind}-start`, id });
+      return goesOn === null ? chunk({ type: `${kind}-start`, id }) : '';
     }
     if (item.type === 'function_call_output') {
       const call = running.get(item.callId);
@@ -128,7 +154,8 @@ export function createEncoder(messageId: string, failure: (end: TerminalEvent) =
   }
 
   function last(finish: string): string {
-    return chunk({ type: 'finish-step' }) + chunk({ type: 'finish', finishReason: finish }) + DONE;
+    const end = cutOff === null ? '' : chunk({ type: 'text-end', id: cutOff });
+    return end + chunk({ type: 'finish-step' }) + chunk({ type: 'finish', finishReason: finish }) + DONE;
   }
 }
 
@@ -236,9 +263,10 @@ function sourcePart({ index, title, url }: { index: number; title: string; url: 
 
 /**
  * A branch as `UIMessage`s: finished ones only, each with the message before it and all that stand in its place. An
- * answer that was continued with the results of tools is one message.
+ * answer that was continued with the results of tools is one message, and so is one that was cut off and what goes on
+ * from it.
  */
-export function toMessages(turns: readonly Turn[], tree: readonly TreeNode[]): WireUiMessage[] {
+export function toMessages(shown: readonly Turn[], tree: readonly TreeNode[]): WireUiMessage[] {
   const nodes = new Map(tree.map((node) => [node.id, node]));
   const places = new Map<string, TreeNode[]>();
   for (const node of tree) {
@@ -251,7 +279,7 @@ export function toMessages(turns: readonly Turn[], tree: readonly TreeNode[]): W
   /** The answer that what comes next may continue. */
   let answer: WireUiMessage | null = null;
   let continues = false;
-  for (const turn of turns) {
+  for (const turn of joinContinued(shown)) {
     if (isToolResult(turn) && answer !== null) {
       for (const item of turn.items) if (item.type === 'function_call_output') giveOutput(answer, item);
       continues = true;

@@ -132,7 +132,7 @@ function routes({ branches, completions, runs }: Services): Route[] {
         'x-conversation-id': formatConversationId(conversation.id),
       },
       stream(out) {
-        out.write(encoder.start(earlier));
+        out.write(encoder.start(turn, earlier));
         return runs.follow(
           principal,
           { run, turn },

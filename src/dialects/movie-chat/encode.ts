@@ -2,7 +2,7 @@
 
 import { type Conversation, UNTITLED } from '#core/conversation.ts';
 import { notFound } from '#core/errors.ts';
-import { type Turn, textOf } from '#core/turn.ts';
+import { joinContinued, type Turn, textOf } from '#core/turn.ts';
 import type { WireChat, WireMessage } from './schema.ts';
 
 /** Throws `not_found` for an unlisted conversation: it has no number, so this dialect has no name for it. */
@@ -55,7 +55,7 @@ function withoutTorn(turns: readonly Turn[]): readonly Turn[] {
 function pair(turns: readonly Turn[]): Exchange[] {
   const exchanges: Exchange[] = [];
   const asked = new Map<string, Exchange>();
-  for (const turn of turns) {
+  for (const turn of joinContinued(turns)) {
     if (turn.role === 'system') continue;
     const open = turn.answers === null ? undefined : asked.get(turn.answers);
     if (open?.answer === null) {

@@ -3,9 +3,10 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import type { Owner } from '../../../src/core/principal.ts';
-import type { AcceptMessage, AnswerAgain, Store } from '../../../src/ports/store.ts';
+import type { EndStatus } from '../../../src/core/run.ts';
+import type { AcceptMessage, AnswerAgain, FinishRun, Store } from '../../../src/ports/store.ts';
 import { describeStore } from './adapters.ts';
-import { at, ending, newAnswer, newConversation, newTurn, person, refused } from './fixtures.ts';
+import { at, ending, newAnswer, newConversation, newTurn, person, refused, terminal, text } from './fixtures.ts';
 
 describeStore('Branches', (given) => {
   /** A message that replaces another. */
@@ -85,6 +86,8 @@ describeStore('Branches', (given) => {
     const other = await talk(owner);
     for (const turn of [first.answer.id, other.first.input.id, newTurn('').id]) {
       await refused(replace(store, owner, id, { replaces: turn }), 'not_found');
+    }
+    for (const turn of [other.first.input.id, newTurn('').id]) {
       await refused(again(store, owner, id, turn), 'not_found');
     }
     const stranger = person({ tenant: owner.tenant, user: 'eve' });
@@ -142,6 +145,64 @@ describeStore('Branches', (given) => {
     const changed = await replace(store, owner, id, { replaces: second.input.id, once: edit });
     const same = await replace(store, owner, id, { replaces: second.input.id, once: edit });
     assert.deepEqual([same.replayed, same.value.input.id], [true, changed.value.input.id]);
+  });
+
+  /** An exchange whose answer was cut off. */
+  async function cutOff(facts: Partial<FinishRun> = {}, status: EndStatus = 'incomplete') {
+    const { store } = given;
+    const owner = person();
+    const me = at(store, owner);
+    const asked = await me.ask('One');
+    await store.finishRun(ending(asked.run.id, status, { items: [text('Half an', 'assistant')], ...facts }));
+    return { store, owner, me, asked, id: asked.conversation.id, answer: asked.answer.id };
+  }
+
+  it('an answer that was cut off is gone on from below itself, and the head moves there', async () => {
+    for (const status of ['incomplete', 'cancelled'] as const) {
+      const { store, owner, me, asked, id, answer } = await cutOff({}, status);
+      await me.ask('Two', { conversation: asked.conversation });
+      const { value } = await again(store, owner, id, answer, { sibling: false });
+      assert.deepEqual([value.fresh, value.input.id, value.run?.answers], [true, answer, answer]);
+      assert.deepEqual([value.answer?.parent, value.answer?.answers], [answer, answer]);
+      assert.deepEqual(
+        (await me.read(id))?.map((turn) => turn.id),
+        [asked.input.id, answer, value.answer?.id],
+      );
+    }
+  });
+
+  it('what goes on from it already comes back, and where that was cut off too, it is gone on from there', async () => {
+    const { store, owner, id, answer } = await cutOff();
+    const second = (await again(store, owner, id, answer, { sibling: false })).value;
+    const same = (await again(store, owner, id, answer, { sibling: false })).value;
+    assert.deepEqual([same.answer?.id, same.fresh], [second.answer?.id, false]);
+    await store.finishRun(ending(second.run?.id ?? '', 'cancelled', { items: [text(' answ', 'assistant')] }));
+    const third = (await again(store, owner, id, answer, { sibling: false })).value;
+    assert.deepEqual([third.fresh, third.input.id, third.answer?.parent], [true, second.answer?.id, second.answer?.id]);
+    await store.finishRun(ending(third.run?.id ?? '', 'completed'));
+    const whole = (await again(store, owner, id, answer, { sibling: false })).value;
+    assert.deepEqual([whole.answer?.id, whole.fresh], [third.answer?.id, false]);
+    const other = (await again(store, owner, id, answer, { sibling: true })).value;
+    assert.deepEqual([other.fresh, other.answer?.parent], [true, answer]);
+    assert.notEqual(other.answer?.id, second.answer?.id);
+  });
+
+  it('one cut at its allowed length can be gone on from; one that is whole, empty or being written cannot', async () => {
+    const long = await cutOff({ end: terminal('completed', { finish: 'length' }) }, 'completed');
+    assert.equal((await again(long.store, long.owner, long.id, long.answer, { sibling: false })).value.fresh, true);
+    for (const nothing of [
+      await cutOff({}, 'completed'),
+      await cutOff({ items: [] }),
+      await cutOff({ items: [] }, 'failed'),
+    ]) {
+      await refused(again(nothing.store, nothing.owner, nothing.id, nothing.answer, { sibling: false }), 'conflict');
+    }
+    const { store } = given;
+    const owner = person();
+    const open = await at(store, owner).ask('One');
+    await refused(again(store, owner, open.conversation.id, open.answer.id, { sibling: false }), 'conflict');
+    const stranger = person({ tenant: owner.tenant, user: 'eve' });
+    await refused(again(store, stranger, open.conversation.id, open.answer.id, { sibling: false }), 'not_found');
   });
 
   it('while an answer is being written a further one waits, is refused, or interrupts', async () => {

@@ -81,7 +81,7 @@ function eventsOf(items: readonly Said[], end: Partial<TerminalEvent>): RunEvent
 
 function write(events: readonly RunEvent[], size = events.length): string {
   const encoder = createEncoder(ID, (end) => (end.status === 'cancelled' ? null : failureOf(end)));
-  let text = encoder.start([]);
+  let text = encoder.start(turnOf([], { status: 'in_progress' }), []);
   for (let from = 0; from < events.length; from += size) text += encoder.events(events.slice(from, from + size));
   return text;
 }
@@ -136,6 +136,28 @@ describe('the encoder of the UI message stream', () => {
         assert.equal(message?.id, ID);
         // A step in which nothing is said is not shown by the client before the next part.
         if (chunks.length > 4) assert.deepEqual(plain(message?.parts), kept?.parts);
+      }),
+    );
+  });
+
+  it('goes on in the text of an answer that was cut off, and is read as the one message that the history has', async () => {
+    const items = fc.array(said, { maxLength: 4 });
+    await fc.assert(
+      fc.asyncProperty(items, items, items, async (before, behind, second) => {
+        const first = [...before, { type: 'message' as const, texts: ['Half a wo'] }, ...behind];
+        const cut = turnOf(fold(emptyAnswer(), eventsOf(first, {})).items, { status: 'incomplete' });
+        const events = eventsOf(second, {}).map((event) =>
+          event.type === 'item-added' && event.item.type === 'function_call'
+            ? { ...event, item: { ...event.item, callId: `${event.item.callId}-again` } }
+            : event,
+        );
+        const rest = turnOf(fold(emptyAnswer(), events).items, { id: 'rest', answers: ID, parent: ID });
+        const encoder = createEncoder(ID, () => null);
+        const text = encoder.start({ ...rest, items: [], status: 'in_progress' }, [cut]) + encoder.events(events);
+        const [kept, ...more] = toMessages([cut, rest], []);
+        const message = await read(chunksOf(text));
+        assert.deepEqual([message?.id, kept?.id, more], [ID, ID, []]);
+        assert.deepEqual(plain(message?.parts), kept?.parts);
       }),
     );
   });

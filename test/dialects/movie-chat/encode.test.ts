@@ -43,6 +43,22 @@ describe('turns as exchanges', () => {
     );
   });
 
+  test('an answer that was cut off and what goes on from it are one', () => {
+    const turns = [
+      turn('user', 1),
+      turn('assistant', 2, { answers: '1', status: 'incomplete', text: 'Half an answ' }),
+      turn('assistant', 3, { answers: '2', text: 'er' }),
+      turn('user', 4),
+    ];
+    assert.deepEqual(
+      toMessages(turns, null, 10).messages.map(({ content, bot_response, status }) => [content, bot_response, status]),
+      [
+        ['user 1', 'Half an answer', 'completed'],
+        ['user 4', null, 'incomplete'],
+      ],
+    );
+  });
+
   test('an answer whose question is on the older page goes there with it', () => {
     const turns = [turn('assistant', 6, { answers: '5' }), turn('user', 7), turn('assistant', 8, { answers: '7' })];
     const { messages, before } = toMessages(turns, 6, 10);
