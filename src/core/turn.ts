@@ -171,7 +171,7 @@ export function joinContinued(turns: readonly Turn[]): Turn[] {
 }
 
 /** Whether a turn goes on from an answer that was cut off. */
-export function goesOnFrom(turn: Turn, answer: Turn): boolean {
+function goesOnFrom(turn: Turn, answer: Turn): boolean {
   return turn.role === 'assistant' && answer.role === 'assistant' && turn.answers === answer.id;
 }
 
