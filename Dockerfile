@@ -1,3 +1,12 @@
+# The web app is built beside the server: what builds it stays behind.
+FROM node:24.21.0-bookworm-slim AS web
+WORKDIR /app
+COPY web/package.json web/package-lock.json web/.npmrc web/
+RUN npm ci --prefix web --include=dev --ignore-scripts
+COPY scripts scripts
+COPY web web
+RUN node scripts/build-web.mjs
+
 FROM node:24.21.0-bookworm-slim
 
 WORKDIR /app
@@ -5,6 +14,7 @@ COPY package.json package-lock.json .npmrc ./
 RUN npm ci --omit=dev --ignore-scripts && npm cache clean --force
 # The guide answers from README.md and docs/, so they are a part of the program.
 COPY . .
+COPY --from=web /app/web/dist web/dist
 
 RUN install --directory --owner=node --group=node --mode=0700 /data
 VOLUME /data

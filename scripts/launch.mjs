@@ -1,6 +1,6 @@
 /**
- * The project's own commands, from a fresh clone on: `npm start`, `npm test`, `npm run check`, `npm run format`,
- * `npm run bench`, `npm run torture`, `npm run prove`.
+ * The project's own commands, from a fresh clone on: `npm start`, `npm test`, `npm run build`, `npm run check`,
+ * `npm run format`, `npm run bench`, `npm run torture`, `npm run prove`.
  * Prepares what is missing, runs the steps of the command one after the other, and takes them down when it is told to end
  * or when whoever started it is gone.
  */
@@ -8,20 +8,30 @@ import { execFileSync, spawn } from 'node:child_process';
 import { readFileSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { prepareChromium } from './chromium.mjs';
 import { environment, isAlive, prepare, root } from './prepare.mjs';
+import { webIsBuilt } from './web-stamp.mjs';
 
 const MINUTE = 60_000;
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 const COLORS = process.stdout.isTTY ? [] : ['--colors=off']; // Biome colours pipes, too
+const BROWSER_TESTS = 'test/browser';
 const BIOME = 'node_modules/@biomejs/biome/bin/biome';
 
-/** Each command's steps: arguments for Node, and what to print above each. `limit` is in milliseconds. */
+/** Each command's steps: arguments for Node, and what to print above each. `web`: see `prepare`. `limit` is in milliseconds. */
 const commands = {
   // The server learns from its closed IPC channel that it shall end, so it ends even when this process is killed.
-  start: (args) => ({ dev: false, ipc: true, steps: [['', 'src/cli.ts', 'serve', ...args]] }),
-  test: (args) => ({ dev: true, limit: 12 * MINUTE, steps: [['', ...testArguments(args)]] }),
+  start: (args) => ({ dev: false, web: 'built', ipc: true, steps: [['', 'src/cli.ts', 'serve', ...args]] }),
+  test: (args) => ({
+    dev: true,
+    ...(needsBrowser(args) && { web: 'built', browser: true }),
+    limit: 12 * MINUTE,
+    steps: [['', ...testArguments(args)]],
+  }),
+  build: () => ({ dev: false, web: 'built', steps: [] }),
   check: () => ({
     dev: true,
+    web: 'packages',
     steps: [
       ['format, lint, layers, circles', BIOME, 'ci', '--error-on-warnings', ...COLORS],
       ['types', 'node_modules/typescript/bin/tsc'],
@@ -53,6 +63,12 @@ function testArguments(args) {
   ];
 }
 
+/** Whether tests of the web app are among those named. */
+function needsBrowser(args) {
+  const named = args.filter((arg) => !arg.startsWith('-')).map((arg) => arg.replace(/^\.\/|\/$/g, ''));
+  return named.length === 0 || named.some((path) => path.startsWith(BROWSER_TESTS) || BROWSER_TESTS.startsWith(path));
+}
+
 const isFolder = (path) => statSync(join(root, path), { throwIfNoEntry: false })?.isDirectory() ?? false;
 
 /**
@@ -75,10 +91,10 @@ function starters() {
 }
 
 /** Runs one step with Node; resolves with its exit code and whether it was told to end. */
-function run(node, args, { ipc = false, limit }) {
+function run(node, args, { ipc = false, limit, env }) {
   const child = spawn(node, args, {
     cwd: root,
-    env: environment(),
+    env: { ...environment(), ...env },
     stdio: ipc ? ['inherit', 'inherit', 'inherit', 'ipc'] : 'inherit',
   });
   let asked = 0;
@@ -114,8 +130,11 @@ function run(node, args, { ipc = false, limit }) {
 
 const startedBy = starters();
 const [name, ...args] = process.argv.slice(2);
-const { dev, steps, ...options } = commands[name](args);
-const node = await prepare({ dev });
+const { dev, web, browser, steps, ...options } = commands[name](args);
+const node = await prepare({ dev, web });
+if (name === 'build' && !webIsBuilt()) process.exitCode = 1;
+// Tests that need a browser and find none say so, and are skipped.
+if (browser) options.env = { CHROME_PATH: prepareChromium() ?? undefined };
 for (const [title, ...step] of steps) {
   if (title) console.log(`— ${title}`);
   const { code, ended } = await run(node, step, options);

@@ -1,5 +1,6 @@
 /**
- * What lies between a fresh clone and one that runs: a Node that is new enough, and the packages of the lockfile.
+ * What lies between a fresh clone and one that runs: a Node that is new enough, the packages of the lockfile, and the
+ * built web app.
  * Runs on Node >= 20 with no package installed, and speaks on stderr only.
  */
 import { spawn } from 'node:child_process';
@@ -17,6 +18,7 @@ import {
 import { delimiter, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { web, webIsBuilt } from './web-stamp.mjs';
 
 const OLDEST_NODE = 24;
 export const root = fileURLToPath(new URL('..', import.meta.url));
@@ -25,15 +27,18 @@ const home = join(root, '.parlance');
 
 /**
  * Makes the clone ready and returns the path of the Node to run it with.
- * `dev` also wants the packages that only tests and checks need; once there, they are kept.
- * Ends the process with a sentence that says what to do when something cannot be had.
+ * `dev` also wants the packages that only tests and checks need; once there, they are kept. `web` wants the web app:
+ * its `packages`, or these and the app `built`.
+ * Ends the process with a sentence that says what to do when something cannot be had; but the web app: without it there is
+ * still the API, and `webIsBuilt` tells.
  */
-export async function prepare({ dev }) {
-  if (!ready(dev)) {
+export async function prepare({ dev, web: wanted }) {
+  if (!ready(dev) || !webIsReady(wanted)) {
     const release = await installationLock();
     try {
       if (!nodeIsThere()) await fetchNode();
-      if (!packagesAreThere(dev)) await installPackages(dev);
+      if (!packagesAreThere(root, dev)) await installPackages(dev);
+      if (!webIsReady(wanted)) await prepareWeb(wanted);
     } finally {
       release();
     }
@@ -47,10 +52,15 @@ export function environment() {
     ...process.env,
     PATH: dirname(node()) + delimiter + process.env.PATH,
     NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? join(home, 'cache'),
+    PARLANCE_CHROMIUM: undefined, // ours, and no setting of the server's
   };
 }
 
-const ready = (dev) => nodeIsThere() && packagesAreThere(dev);
+const ready = (dev) => nodeIsThere() && packagesAreThere(root, dev);
+const webIsReady = (wanted) => {
+  if (wanted === 'packages') return !existsSync(join(web, 'package.json')) || packagesAreThere(web, true);
+  return wanted !== 'built' || webIsBuilt();
+};
 const say = (line) => process.stderr.write(`${line}\n`);
 const readJson = (...path) => JSON.parse(readFileSync(join(...path), 'utf8'));
 
@@ -104,14 +114,14 @@ async function fetchNode() {
 
 // ---- packages
 
-/** npm's own record of what is in node_modules; it writes it last. */
-const installedRecord = join(root, 'node_modules', '.package-lock.json');
+/** npm's own record of what is in a node_modules; it writes it last. */
+const installedRecord = (folder) => join(folder, 'node_modules', '.package-lock.json');
 
-/** Whether node_modules holds what the lockfile names, in the same versions, and nothing else. */
-function packagesAreThere(dev) {
-  if (!existsSync(installedRecord)) return false;
-  const { '': _project, ...wanted } = readJson(root, 'package-lock.json').packages;
-  const installed = readJson(installedRecord).packages;
+/** Whether a folder's node_modules holds what its lockfile names, in the same versions, and nothing else. */
+function packagesAreThere(folder, dev) {
+  if (!existsSync(installedRecord(folder))) return false;
+  const { '': _project, ...wanted } = readJson(folder, 'package-lock.json').packages;
+  const installed = readJson(installedRecord(folder)).packages;
   const isNeeded = (p) => !p.optional && !p.devOptional && (dev || !p.dev);
   return (
     Object.entries(wanted).every(
@@ -121,16 +131,33 @@ function packagesAreThere(dev) {
 }
 
 const devPackagesAreThere = () =>
-  existsSync(installedRecord) && Object.values(readJson(installedRecord).packages).some((p) => p.dev);
+  existsSync(installedRecord(root)) && Object.values(readJson(installedRecord(root)).packages).some((p) => p.dev);
 
 async function installPackages(dev) {
   const withDev = dev || devPackagesAreThere();
   say(`Installing packages${withDev ? '' : ' for production'} (once)…`);
-  rmSync(installedRecord, { force: true }); // an installation that is cut short must not look whole
+  rmSync(installedRecord(root), { force: true }); // an installation that is cut short must not look whole
   if ((await npmCi(node(), root, withDev ? '--include=dev' : '--omit=dev')) !== 0) {
     fail('Could not install the packages of package-lock.json.', ...NETWORK_HELP);
   }
 }
+
+// ---- the web app
+
+/** Its packages are its own: what builds it is not what serves it. */
+async function prepareWeb(wanted) {
+  if (!packagesAreThere(web, true)) {
+    say('Installing what builds the web app (once)…');
+    rmSync(installedRecord(web), { force: true });
+    if ((await npmCi(node(), web, '--include=dev')) !== 0) return say(`${NO_WEB}\n${NETWORK_HELP.join('\n')}`);
+  }
+  if (wanted !== 'built') return;
+  say('Building the web app (once)…');
+  const options = { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] };
+  if ((await run(node(), ['scripts/build-web.mjs'], options)) !== 0) say(NO_WEB);
+}
+
+const NO_WEB = 'The web app could not be built. The API works without it; `npm run build` tries again.';
 
 // ---- npm
 
