@@ -37,6 +37,7 @@ import { createLiveRuns } from './service/live-runs.ts';
 import { createModelCalls } from './service/model-calls.ts';
 import { recoverRuns } from './service/recover-runs.ts';
 import { createRunLoop } from './service/run-loop.ts';
+import { createSearch } from './service/search.ts';
 import { createMessages } from './service/send-message.ts';
 import type { Services } from './service/services.ts';
 import { createSessions } from './service/sessions.ts';
@@ -86,7 +87,8 @@ export function openModels(config: Config): ModelRegistry {
 /** Starts the server. Throws errors whose message is a sentence for the person at the terminal. */
 export async function serve(config: Config): Promise<Running> {
   const log = pino({ level: config.logLevel }, pino.destination({ dest: 2, sync: false }));
-  const store = await openSqliteStore({ folder: config.data, exclusive: true, now: clock.now });
+  const onProblem = (problem: Error) => log.warn({ err: problem }, 'The search index met a problem');
+  const store = await openSqliteStore({ folder: config.data, exclusive: true, now: clock.now, onProblem });
   const access = { listen: config.listen.hosts, ...config.access };
   const { local } = accessRules(access);
   const models = createModels(config.models, { guide: local ? createGuide({ clock }) : null, clock });
@@ -119,6 +121,7 @@ export async function serve(config: Config): Promise<Running> {
     branches: createBranches({ store, assistants, conversations: conversationsService, messages, runs }),
     runs,
     completions: createCompletions({ store, models, liveRuns, runLoop, messages, runs, clock, ids }),
+    search: createSearch({ store, clock }),
     keys,
   };
 

@@ -18,6 +18,7 @@ import type { Cursor } from '#core/page.ts';
 import type { ApiKey, Invite, Owner, Session, User } from '#core/principal.ts';
 import type { Attempt, Run, RunRequest } from '#core/run.ts';
 import type { Item, Role, TreeNode, Turn } from '#core/turn.ts';
+import type { Excerpt, Phrase } from '#core/words.ts';
 
 /** What a unit gave. `replayed`: this is the first outcome again, nothing was written. */
 export interface Outcome<T> {
@@ -157,6 +158,34 @@ export interface ListConversations {
   after: Cursor | null;
 }
 
+export interface SearchConversations {
+  owner: Owner;
+  /** What must all be in one message, or in the title; at least one. */
+  phrases: readonly Phrase[];
+  /** `newest`: by the newest match. `best`: by how well it matches, newer ones before older ones. */
+  order: 'newest' | 'best';
+  archived: boolean;
+  limit: number;
+  /** The `next` of the page before. */
+  after: string | null;
+  now: number;
+}
+
+/** A conversation that matches, once, with its newest or best match. */
+export interface SearchHit {
+  conversation: Conversation;
+  /** The message; null where it is the title that matches. */
+  item: string | null;
+  excerpt: Excerpt;
+}
+
+export interface SearchPage {
+  hits: SearchHit[];
+  next: string | null;
+  /** False while older messages are not in the index yet: it is being made anew. */
+  complete: boolean;
+}
+
 export interface ReadPath {
   owner: Owner;
   ref: ConversationRef;
@@ -208,6 +237,13 @@ export interface Store {
   createConversation(unit: Write & { conversation: NewConversation }): Promise<Outcome<Conversation>>;
   findConversation(owner: Owner, ref: ConversationRef): Promise<Conversation | null>;
   listConversations(list: ListConversations): Promise<Conversation[]>;
+  /**
+   * Full-text search in the user's own, listed ones: every branch of them, and their titles. Finds what was committed
+   * before it was called, but for the newest in a great rush, and never what was deleted. Pages neither skip nor double
+   * anything in the order `newest`; in the order `best`, and in a search with very many matches, they end early.
+   * Refused: `invalid_request` or `cursor_expired` for `after`, `overloaded` when too many are waiting.
+   */
+  searchConversations(search: SearchConversations): Promise<SearchPage>;
   /** Sets what is given. A new title or `updatedAt` moves `updatedAt` (to now where it is not given), never `activeAt`. */
   updateConversation(
     unit: Write & { ref: ConversationRef; set: { title?: string; updatedAt?: number; archived?: boolean } },

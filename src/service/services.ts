@@ -7,6 +7,7 @@ import type { createCompletions } from './completions.ts';
 import type { createConversations } from './conversations.ts';
 import type { createFollowRun } from './follow-run.ts';
 import type { createKeys } from './keys.ts';
+import type { createSearch } from './search.ts';
 import type { createMessages } from './send-message.ts';
 
 export interface Services {
@@ -17,5 +18,6 @@ export interface Services {
   branches: ReturnType<typeof createBranches>;
   runs: ReturnType<typeof createFollowRun>;
   completions: ReturnType<typeof createCompletions>;
+  search: ReturnType<typeof createSearch>;
   keys: ReturnType<typeof createKeys>;
 }

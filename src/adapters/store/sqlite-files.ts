@@ -9,6 +9,8 @@ const OWNER_ONLY = 0o600;
 export interface DataFiles {
   /** The database. */
   database: string;
+  /** The index of full-text search. */
+  search: string;
   /** Held by the server that owns the folder. */
   lock: string;
   /** Its process id, for people. */
@@ -23,6 +25,7 @@ export interface DataFiles {
 export function prepareFolder(folder: string): DataFiles {
   const files = {
     database: join(folder, 'parlance.db'),
+    search: join(folder, 'search.db'),
     lock: join(folder, 'lock'),
     pid: join(folder, 'pid'),
   };
@@ -85,7 +88,7 @@ export function sqliteCode(error: unknown): number | null {
 }
 
 /** https://sqlite.org/rescode.html */
-export const SQLITE = { BUSY: 5, LOCKED: 6, IOERR: 10, CORRUPT: 11, FULL: 13, NOTADB: 26 } as const;
+export const SQLITE = { ERROR: 1, BUSY: 5, LOCKED: 6, IOERR: 10, CORRUPT: 11, FULL: 13, NOTADB: 26 } as const;
 
 function isBusy(error: unknown): boolean {
   return sqliteCode(error) === SQLITE.BUSY;

@@ -6,6 +6,7 @@ import { ServiceError } from '#core/errors.ts';
 import type { Store, StoreHealth } from '#ports/store.ts';
 import { migrate } from './migrate.ts';
 import { migrations as allMigrations } from './migrations/all.ts';
+import { createSearch, type Searching } from './search/search.ts';
 import { lockFolder, prepareFolder } from './sqlite-files.ts';
 import { openSql } from './sqlite-sql.ts';
 import type { Answer, Call } from './sqlite-writer.ts';
@@ -18,6 +19,8 @@ export interface SqliteOptions {
   exclusive: boolean;
   /** Unix milliseconds. */
   now: () => number;
+  /** Told what goes wrong with the search index: it can wait, and be made anew. */
+  onProblem?: (problem: Error) => void;
   /** Other than this program's own in tests of migration only. */
   migrations?: readonly string[];
 }
@@ -29,20 +32,23 @@ export interface SqliteOptions {
  * somebody else's
  */
 export async function openSqliteStore(options: SqliteOptions): Promise<Store> {
-  const { folder, exclusive, now, migrations = allMigrations } = options;
+  const { folder, exclusive, now, onProblem = () => {}, migrations = allMigrations } = options;
   const files = prepareFolder(folder);
   const lock = exclusive ? lockFolder(files, folder) : null;
   try {
     migrate({ files, folder, migrations, locked: exclusive, now: now() });
-    const writer = startWriter(files.database);
+    const search = exclusive ? createSearch(files, onProblem) : noSearch;
+    const writer = startWriter(files.database, search.wake);
     const reader = openReader(files.database);
     return {
+      searchConversations: search.searchConversations,
       ...writer.units,
       ...reader.reads,
       queued: writer.queued,
       health: (deep) => checkHealth(files.database, writer, reader, deep),
       close: async () => {
         reader.close();
+        await search.close();
         await writer.close();
         lock?.release();
       },
@@ -52,6 +58,13 @@ export async function openSqliteStore(options: SqliteOptions): Promise<Store> {
     throw error;
   }
 }
+
+/** The index belongs to the server that has the folder. */
+const noSearch: Searching = {
+  searchConversations: () => Promise.reject(new Error('Only the server that has the data folder searches in it.')),
+  wake: () => {},
+  close: async () => {},
+};
 
 type Async<F> = F extends (sql: never, ...values: infer V) => infer R ? (...values: V) => R : never;
 type Bound<T> = { [K in keyof T]: Async<T[K]> };
@@ -71,7 +84,7 @@ interface Writer {
 }
 
 /** Units called in one turn of the event loop go over in one message. */
-function startWriter(path: string): Writer {
+function startWriter(path: string, onWritten: () => void): Writer {
   const thread = new Worker(new URL('./sqlite-writer.ts', import.meta.url), { workerData: { path } });
   const waiting = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>();
   let calls: Call[] = [];
@@ -102,6 +115,7 @@ function startWriter(path: string): Writer {
       else if (failure.code === null) it?.reject(new Error(failure.message));
       else it?.reject(new ServiceError(failure.code, failure.message, failure.details));
     }
+    onWritten();
   });
   thread.on('error', (error) => fail(error instanceof Error ? error : new Error(String(error))));
   thread.on('exit', () => fail(new Error('The store is closed.')));

@@ -9,6 +9,7 @@ const HOUR_MS = 60 * 60 * 1000;
 const KEEP_LOGS_MS = 24 * HOUR_MS;
 const KEEP_CHANGES_MS = 30 * 24 * HOUR_MS;
 const KEEP_UNLISTED_MS = 30 * 24 * HOUR_MS;
+const KEEP_SEARCH_CHANGES = 10_000;
 
 /** The most rows of a kind one step deletes. */
 const STEP = 500;
@@ -40,6 +41,12 @@ const removeChanges = statement<Step>(`
   delete from changes where created_at <= :before and "row" in (
     select "row" from changes order by "row" limit :limit + 0)`);
 
+/** All but the newest: an index that has not followed them by then is made anew. */
+const removeSearchChanges = statement<{ keep: number; limit: number }>(`
+  delete from search_changes where sequence in (
+    select sequence from search_changes
+    where sequence <= (select max(sequence) from search_changes) - :keep order by sequence limit :limit + 0)`);
+
 const removeInvites = statement<Step>(`
   delete from invites where digest in (
     select digest from invites where expires_at <= :before order by expires_at limit :limit + 0)`);
@@ -57,6 +64,7 @@ export async function sweep(sql: Sql, { now }: { now: number }): Promise<boolean
     await sql.run(removeLoglessEvents, { limit: STEP }),
     await sql.run(removeOutcomes, { before: now - KEEP_OUTCOMES_MS, limit: STEP }),
     await sql.run(removeChanges, { before: now - KEEP_CHANGES_MS, limit: STEP }),
+    await sql.run(removeSearchChanges, { keep: KEEP_SEARCH_CHANGES, limit: STEP }),
     await sql.run(removeInvites, { before: now, limit: STEP }),
     await sql.run(removeSessions, { before: now, limit: STEP }),
   ];

@@ -177,6 +177,15 @@ interface ChangesTable {
   created_at: number;
 }
 
+/** What the search index is told: a title, or what was deleted (`migrations/0006-search-changes.ts`). */
+interface SearchChangesTable {
+  sequence: number;
+  tenant: string;
+  conversation: string;
+  /** The row of a deleted item; null where it is about the conversation itself. */
+  item: number | null;
+}
+
 /** An invite is there until it is used or has expired. */
 interface InvitesTable {
   digest: string;
@@ -207,6 +216,7 @@ export interface Tables {
   api_keys: ApiKeysTable;
   invites: InvitesTable;
   sessions: SessionsTable;
+  search_changes: SearchChangesTable;
   conversations: ConversationsTable;
   turns: TurnsTable;
   items: ItemsTable;

@@ -4,12 +4,14 @@
  * - `hold` opens the folder as its one server, writes `open` and waits;
  * - `write` does the same and then stores messages of 8 writers as fast as it can, a line for each that is acknowledged:
  *   `<conversation> <turn> <depth>`, or `full` for each that is refused because the disk is full;
+ * - `search` searches for `common` for ever, a line for each answer: `complete` or `partial`;
  * - `key` makes a key beside whoever has the folder, and ends.
  */
 
 import { writeSync } from 'node:fs';
 import { openSqliteStore } from '../../../src/adapters/store/sqlite.ts';
 import { ServiceError } from '../../../src/core/errors.ts';
+import { phrasesOf } from '../../../src/core/words.ts';
 import { at, newTurn, person, text, uuid } from './fixtures.ts';
 
 const [folder = '', what] = process.argv.slice(2);
@@ -34,7 +36,15 @@ if (what === 'key') {
   await store.close();
 } else {
   say('open');
+  if (what === 'search') for (;;) say((await search()).complete ? 'complete' : 'partial');
   if (what === 'write') await Promise.all(Array.from({ length: 8 }, (_, writer) => write(`writer-${writer}`)));
+}
+
+function search() {
+  const owner = person({ tenant: 'default' });
+  const phrases = phrasesOf('common');
+  const rest = { order: 'newest' as const, archived: false, limit: 1, after: null, now: 1 };
+  return store.searchConversations({ owner, phrases, ...rest });
 }
 
 /** At once and whole, before anything else happens: the reader may be slow, but what it reads was acknowledged. */

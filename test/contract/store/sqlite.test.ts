@@ -1,51 +1,20 @@
 /** What only the embedded store has: a folder, a lock, a process that can be killed, migrations, a disk that fills. */
 
 import assert from 'node:assert/strict';
-import { type ChildProcessByStdio, execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createInterface, type Interface } from 'node:readline';
 import { DatabaseSync } from 'node:sqlite';
-import type { Readable } from 'node:stream';
-import { after, describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { describe, it } from 'node:test';
 import { migrations } from '../../../src/adapters/store/migrations/all.ts';
-import { openSqliteStore } from '../../../src/adapters/store/sqlite.ts';
 import { packEvents } from '../../../src/core/event.ts';
-import type { Store } from '../../../src/ports/store.ts';
 import { at, DAY, ending, newTurn, person, text } from './fixtures.ts';
+import { child, useFolders } from './sqlite-folders.ts';
 
 /** Of util-linux: sets how large a file a process may write. */
 const prlimit = 'prlimit';
-const child = fileURLToPath(new URL('./sqlite-child.ts', import.meta.url));
-const folders: string[] = [];
-const processes: ChildProcessByStdio<null, Readable, null>[] = [];
-
-const stores: Store[] = [];
-
-after(async () => {
-  await Promise.allSettled(stores.map((store) => store.close()));
-  for (const process of processes) process.kill('SIGKILL');
-  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
-});
-
-function newFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'parlance-sqlite-'));
-  folders.push(folder);
-  return join(folder, 'data');
-}
-
-/** Closed at the end, at the latest. */
-async function open(
-  folder: string,
-  given: { exclusive?: boolean; migrations?: readonly string[] } = {},
-): Promise<Store> {
-  const store = await openSqliteStore({ folder, exclusive: true, now: () => 1, ...given });
-  stores.push(store);
-  return store;
-}
+const { newFolder, open, start } = useFolders();
 
 /** The table file of a folder, read beside the store. */
 function look<T>(folder: string, query: string): T[] {
@@ -55,24 +24,6 @@ function look<T>(folder: string, query: string): T[] {
   } finally {
     database.close();
   }
-}
-
-interface Started {
-  process: ChildProcessByStdio<null, Readable, null>;
-  lines: Interface;
-  kill(): Promise<void>;
-}
-
-function start(folder: string, what: 'hold' | 'write'): Started {
-  const started = spawn(process.execPath, [child, folder, what], { stdio: ['ignore', 'pipe', 'inherit'] });
-  processes.push(started);
-  const lines = createInterface({ input: started.stdout });
-  const exit = once(started, 'exit');
-  const kill = async () => {
-    started.kill('SIGKILL');
-    await exit;
-  };
-  return { process: started, lines, kill };
 }
 
 describe('The data folder of SQLite', () => {

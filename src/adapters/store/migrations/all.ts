@@ -5,5 +5,6 @@ import { webActions } from './0002-web-actions.ts';
 import { itemsById } from './0003-items-by-id.ts';
 import { answers } from './0004-answers.ts';
 import { sessions } from './0005-sessions.ts';
+import { searchChanges } from './0006-search-changes.ts';
 
-export const migrations: readonly string[] = [first, webActions, itemsById, answers, sessions];
+export const migrations: readonly string[] = [first, webActions, itemsById, answers, sessions, searchChanges];

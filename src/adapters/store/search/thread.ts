@@ -1,0 +1,73 @@
+/**
+ * The search thread: it alone has the index. It follows the main database in small steps, and between two of them it
+ * answers what was asked; erasing what was deleted comes last.
+ */
+
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { isDamaged, openSearchIndex, type SearchIndex } from './database.ts';
+import { type Found, find, type Search } from './find.ts';
+
+/** Null: something was written. */
+export type SearchCall = [number: number, search: Search] | null | 'close';
+
+/** `null`: the cursor is of an index that is no more. */
+export type SearchAnswer = [number: number, found: Found | null, error: string | null] | { problem: string };
+
+/** How long a search waits for what was written just before it to be in the index. */
+const CATCH_UP_MS = 20;
+/** After an error, such as a full disk, following begins again with the next write, and not before. */
+const PAUSE_MS = 1000;
+
+if (parentPort !== null) serve(parentPort, openSearchIndex(workerData, Date.now));
+
+function serve(port: MessagePort, search: SearchIndex): void {
+  let working: NodeJS.Immediate | null = null;
+  let pausedUntil = 0;
+
+  work();
+  port.on('message', (call: SearchCall) => {
+    if (call === 'close') {
+      if (working !== null) clearImmediate(working);
+      search.close();
+      port.close();
+      return;
+    }
+    if (call !== null) port.postMessage(answer(call));
+    working ??= setImmediate(work);
+  });
+
+  function work(): void {
+    working = null;
+    if (performance.now() < pausedUntil) return;
+    if (attempt(() => search.follow() || search.erase())) working = setImmediate(work);
+  }
+
+  function answer([number, asked]: Exclude<SearchCall, null | 'close'>): SearchAnswer {
+    const until = performance.now() + CATCH_UP_MS;
+    while (performance.now() < until && attempt(() => search.follow()));
+    try {
+      return [number, find(search.index, search.main, asked), null];
+    } catch (error) {
+      recover(error);
+      return [number, null, error instanceof Error ? error.message : String(error)];
+    }
+  }
+
+  function attempt(step: () => boolean): boolean {
+    try {
+      return step();
+    } catch (error) {
+      recover(error);
+      return false;
+    }
+  }
+
+  /** A damaged index is made anew at once; anything else is tried again later. */
+  function recover(error: unknown): void {
+    port.postMessage({ problem: error instanceof Error ? error.message : String(error) });
+    if (isDamaged(error)) {
+      search.rebuild();
+      working ??= setImmediate(work);
+    } else pausedUntil = performance.now() + PAUSE_MS;
+  }
+}
