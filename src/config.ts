@@ -8,6 +8,7 @@ import { resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 import type { Assistant } from '#core/conversation.ts';
 import type { Rates } from '#core/principal.ts';
+import type { McpServer } from './adapters/mcp/settings.ts';
 import type { ConfiguredProvider } from './config/file.ts';
 import * as parse from './config/settings.ts';
 import { nearest } from './nearest.ts';
@@ -56,6 +57,7 @@ export interface Config {
   tools: { rounds: number; timeout: number; maxResult: number };
   titles: 'model' | 'words' | 'off';
   assistants: Assistant[];
+  mcpServers: McpServer[];
   logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
   /** The key the command line sends to a running server. */
   clientKey: string | null;
@@ -198,6 +200,7 @@ export async function loadConfig(env: Env, cwd: string): Promise<Config> {
     },
     titles: set.PARLANCE_TITLES,
     assistants: file?.assistants ?? [],
+    mcpServers: file?.mcpServers ?? [],
     logLevel: set.LOG_LEVEL,
     clientKey: set.PARLANCE_KEY,
   });

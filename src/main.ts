@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
 import { systemClock as clock, systemIds as ids } from './adapters/clock/system.ts';
+import { createMcp, type Mcp } from './adapters/mcp/mcp.ts';
 import { createGuide } from './adapters/model/guide/guide.ts';
 import { createModels } from './adapters/model/models.ts';
 import type { ModelRegistry } from './adapters/model/registry.ts';
@@ -84,6 +85,11 @@ export function openModels(config: Config): ModelRegistry {
   return createModels(config.models, { guide: null, clock });
 }
 
+/** The MCP servers of a configuration; none is connected yet. */
+export function openMcp(config: Config, onProblem: (says: string) => void): Mcp {
+  return createMcp(config.mcpServers, { clock, version: VERSION, proxy: config.models.proxy, onProblem });
+}
+
 /** Starts the server. Throws errors whose message is a sentence for the person at the terminal. */
 export async function serve(config: Config): Promise<Running> {
   const log = pino({ level: config.logLevel }, pino.destination({ dest: 2, sync: false }));
@@ -104,7 +110,8 @@ export async function serve(config: Config): Promise<Running> {
   const modelCalls = createModelCalls({ store, models, liveRuns, timeLimits, clock, ids, limits, onError });
   const toolCalls = createToolCalls({ liveRuns, timeLimits, clock, ids, limits: config.tools });
   const { rounds } = config.tools;
-  const sources: ToolSource[] = [];
+  const mcp = openMcp(config, (says) => log.warn(says));
+  const sources: ToolSource[] = [mcp];
   const toolRounds = createToolRounds({ modelCalls, toolCalls, assistants, searches, sources, rounds });
   const runLoop = createRunLoop({ store, liveRuns, toolRounds, clock, onCompleted, onError });
   const cache = createKeyCache({ store, clock });
@@ -160,7 +167,7 @@ export async function serve(config: Config): Promise<Running> {
       await runLoop.drain(config.timeouts.drain);
       // What has just ended is still to be said on its stream or socket: that takes no longer than one turn.
       await new Promise(setImmediate);
-      await server.close(AFTER_DRAIN_MS);
+      await Promise.all([server.close(AFTER_DRAIN_MS), mcp.close()]);
       await models.close();
       await store.close();
     };
@@ -176,6 +183,7 @@ export async function serve(config: Config): Promise<Running> {
       },
     };
   } catch (error) {
+    await mcp.close();
     await models.close();
     await store.close();
     throw error;

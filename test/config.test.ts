@@ -65,6 +65,7 @@ test('everything has the documented default', async () => {
     tools: { rounds: 8, timeout: 60_000, maxResult: 64 * 1024 },
     titles: 'model',
     assistants: [],
+    mcpServers: [],
     logLevel: 'info',
     clientKey: null,
   });
@@ -309,12 +310,57 @@ test('the config file gives assistants, providers and the default model', async 
     model: null,
     fallbacks: ['a', 'b'],
     webSearch: true,
+    tools: [],
   });
   assert.equal(cook?.name, 'Cook');
   assert.deepEqual(config.models.providers, [
     { id: 'groq', baseUrl: 'https://api.groq.com/openai/v1', apiKey: 'gsk' },
     { id: 'mine', baseUrl: 'http://10.0.0.2:8080/v1', apiKey: null },
     { id: 'inline', baseUrl: 'https://i.example/v1', apiKey: 'sk-inline' },
+  ]);
+});
+
+test('MCP servers: references are filled in, and what is secret is known', async () => {
+  const { mcpServers, assistants } = await loadFile(
+    {
+      assistants: [{ id: 'a', tools: ['files', 'docs/search'] }],
+      mcpServers: {
+        files: {
+          type: 'stdio',
+          command: 'npx',
+          args: ['-y', 'files@1.0.0', '${FOLDER}'],
+          env: { FILES_TOKEN: 'token-123', MODE: 'read', FROM: '${env:FOLDER}' },
+          tools: ['read_file'],
+          approve: { write_file: 'never' },
+        },
+        docs: { url: 'https://docs.example/mcp/', headers: { Authorization: 'Bearer ${DOCS_KEY}' }, approve: 'always' },
+        off: { command: 'off', disabled: true },
+      },
+    },
+    { FOLDER: '/srv/files', DOCS_KEY: 'key-123456' },
+  );
+  assert.deepEqual(assistants[0]?.tools, ['files', 'docs/search']);
+  assert.deepEqual(mcpServers, [
+    {
+      name: 'files',
+      reach: {
+        kind: 'stdio',
+        command: 'npx',
+        args: ['-y', 'files@1.0.0', '/srv/files'],
+        env: { FILES_TOKEN: 'token-123', MODE: 'read', FROM: '/srv/files' },
+        cwd: null,
+      },
+      tools: ['read_file'],
+      approve: { write_file: 'never' },
+      secrets: ['token-123'],
+    },
+    {
+      name: 'docs',
+      reach: { kind: 'http', url: 'https://docs.example/mcp/', headers: { Authorization: 'Bearer key-123456' } },
+      tools: null,
+      approve: 'always',
+      secrets: ['key-123456', 'Bearer key-123456'],
+    },
   ]);
 });
 
@@ -388,6 +434,47 @@ const badFiles: [what: string, file: unknown, sentence: RegExp][] = [
     'a key that is not set',
     { providers: [{ id: 'a', baseUrl: 'http://x', apiKeyEnv: 'NOT_SET_KEY' }] },
     /providers\[0\]\.apiKeyEnv names an environment variable that is not set\.$/,
+  ],
+  [
+    'a server that nobody has',
+    { assistants: [{ id: 'a', tools: ['files/read'] }] },
+    /assistants\[0\]\.tools\[0\] names the server "files", which is not in mcpServers\.$/,
+  ],
+  [
+    'an MCP server that is nowhere',
+    { mcpServers: { a: {} } },
+    /mcpServers\.a must have a command or a url, and not both\.$/,
+  ],
+  [
+    'an MCP server that is in two places',
+    { mcpServers: { a: { command: 'x', url: 'http://x' } } },
+    /mcpServers\.a must have a command or a url, and not both\.$/,
+  ],
+  [
+    'headers for a program',
+    { mcpServers: { a: { command: 'x', headers: {} } } },
+    /mcpServers\.a\.headers needs a url\.$/,
+  ],
+  ['arguments for an address', { mcpServers: { a: { url: 'http://x', args: [] } } }, /a\.args needs a command\.$/],
+  [
+    'a bad address of an MCP server',
+    { mcpServers: { a: { url: 'file:///x' } } },
+    /a\.url must be an http or https URL\.$/,
+  ],
+  [
+    'a reference to nothing',
+    { mcpServers: { a: { command: 'x', env: { KEY: 'sk-secret-${NOT_SET_KEY}' } } } },
+    /mcpServers\.a\.env\.KEY names NOT_SET_KEY, which is not set\.$/,
+  ],
+  [
+    'an unknown field of an MCP server',
+    { mcpServers: { a: { comand: 'x' } } },
+    /mcpServers\.a has an unknown field: "comand" \(did you mean "command"\?\)\.$/,
+  ],
+  [
+    'a wrong approval',
+    { mcpServers: { a: { command: 'x', approve: 'sometimes' } } },
+    /a\.approve must be "always", "never" or "writes", or one of these for each tool\.$/,
   ],
 ];
 

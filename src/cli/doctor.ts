@@ -9,6 +9,7 @@ import { systemClock as clock, systemIds as ids } from '../adapters/clock/system
 import { openSqliteStore } from '../adapters/store/sqlite.ts';
 import { type Config, ConfigError, ownAddress } from '../config.ts';
 import { accessRules } from '../http/access.ts';
+import { openMcp } from '../main.ts';
 import type { Invocation } from './command.ts';
 import { lookForModels } from './model.ts';
 import { findPortProblem } from './port.ts';
@@ -70,6 +71,8 @@ async function* examine(invocation: Invocation, step: (name: string) => unknown)
   step('Looking for models…');
   yield* aboutModels(config, invocation.flag('ask'), step);
   yield aboutSearch(config);
+  if (config.mcpServers.length > 0) step('Looking for tools…');
+  yield* aboutTools(config);
 }
 
 function* aboutSettings(config: Config): Generator<Finding> {
@@ -193,6 +196,25 @@ function aboutSearch({ search }: Config): Finding {
     engines.filter(Boolean).join(', then ') ||
     "Wikipedia's public search; others by SEARXNG_URL, BRAVE_API_KEY or TAVILY_API_KEY";
   return { about: 'Search', state: 'ok', says };
+}
+
+/** Each server is started or connected, asked what it has, and ended. */
+async function* aboutTools(config: Config): AsyncGenerator<Finding> {
+  const about = 'Tools';
+  const mcp = openMcp(config, () => undefined);
+  const reports = await mcp.report(config.assistants);
+  await mcp.close();
+  const listed = new Set(config.assistants.flatMap(({ tools }) => tools.map((entry) => entry.split('/')[0])));
+  for (const { name, tools, approved, problem, unknown } of reports) {
+    if (problem !== null) yield { about, state: 'problem', says: `${name}: ${problem}` };
+    else {
+      const count = `${tools} tool${tools === 1 ? '' : 's'}`;
+      const approvals = approved === 0 ? '' : `, ${approved === tools ? 'all' : approved} with approval`;
+      const unused = listed.has(name) ? '' : '; no assistant lists it';
+      yield { about, state: unused === '' ? 'ok' : 'note', says: `${name}: ${count}${approvals}${unused}` };
+    }
+    for (const tool of unknown) yield { about, state: 'problem', says: `${name} has no tool "${tool}".` };
+  }
 }
 
 function finding(about: string, ok: boolean, says: string): Finding {

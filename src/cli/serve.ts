@@ -67,6 +67,7 @@ function printBanner(config: Config, running: Running, key: string[]): void {
       ended + started === 0 ? [] : [`${ended} answers that were cut short, and ${started} that had not begun`],
     ],
     ['Model', modelLines(running.models)],
+    ['Tools', toolLines(config)],
     ['Mode', [modeLine(config, running)]],
     ['Limits', [limits.length === 0 ? 'none' : `${limits.join(' and ')}, per user`]],
     ['Key', key],
@@ -103,6 +104,13 @@ function modelLines(models: Running['models']): string[] {
   const others = models.list().filter(({ chat }) => chat).length - 1;
   const more = others > 0 ? [`${others} more: ./parlance model list`] : [];
   return [`${model.id}, of ${from}${source?.configured === false ? ', found by itself' : ''}`, ...more, ...problems];
+}
+
+/** They are connected when they are first needed, so that nothing is known of them yet. */
+function toolLines({ mcpServers }: Config): string[] {
+  if (mcpServers.length === 0) return [];
+  const names = mcpServers.map(({ name, reach }) => `${name} (${reach.kind})`);
+  return [`of the MCP servers ${names.join(', ')}; ./parlance doctor looks at them`];
 }
 
 const ANOTHER = 'Another: ./parlance keys create --user NAME';

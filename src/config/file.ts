@@ -2,7 +2,9 @@
 
 import { z } from 'zod';
 import type { Assistant } from '#core/conversation.ts';
+import type { McpServer } from '../adapters/mcp/settings.ts';
 import { nearest } from '../nearest.ts';
+import { mcpServer, serverName, toMcpServer } from './mcp.ts';
 import { url, Wrong } from './settings.ts';
 
 /** An OpenAI-compatible server of the config file. */
@@ -17,6 +19,7 @@ export interface ConfigFile {
   model: string | null;
   assistants: Assistant[];
   providers: ConfiguredProvider[];
+  mcpServers: McpServer[];
 }
 
 /** The names under which models are asked of what is built in. */
@@ -29,15 +32,23 @@ const name = z.string().trim().min(1, 'must not be empty').max(255, 'must be at 
 const model = z.string().trim().min(1, 'must not be empty').max(255, 'must be at most 255 characters');
 const instructions = z.string().max(100_000, 'must be at most 100000 characters');
 
+const TOOLS = /^[A-Za-z0-9][A-Za-z0-9_-]{0,31}(\/[^/]{1,128})?$/;
+
 const assistant = z
   .strictObject({
     id,
     name: name.optional(),
     description: z.string().max(1000, 'must be at most 1000 characters').default(''),
-    instructions: z.union([instructions, z.array(instructions)]).default(''),
+    instructions: z
+      .union([instructions, z.array(instructions)], 'must be a text in quotes, or a list of such lines')
+      .default(''),
     model: model.nullable().default(null),
     fallbacks: z.array(model).max(20, 'must hold at most 20 models').default([]),
     webSearch: z.boolean().default(false),
+    tools: z
+      .array(z.string().regex(TOOLS, 'must be "server" or "server/tool"'))
+      .max(200, 'must hold at most 200')
+      .default([]),
   })
   .transform((given): Assistant => {
     const lines = given.instructions;
@@ -68,6 +79,7 @@ const file = z.strictObject({
   model: model.nullable().default(null),
   assistants: z.array(assistant).max(1000, 'must hold at most 1000 assistants').default([]),
   providers: z.array(provider).max(50, 'must hold at most 50 providers').default([]),
+  mcpServers: z.record(serverName, mcpServer).default({}),
 });
 
 /** Fields by where they stand, for "did you mean". */
@@ -75,6 +87,7 @@ const FIELDS: Record<string, string[]> = {
   '': Object.keys(file.shape),
   assistants: Object.keys(assistant.in.shape),
   providers: Object.keys(provider.shape),
+  mcpServers: Object.keys(mcpServer.shape),
 };
 
 /**
@@ -99,9 +112,16 @@ export function readConfigFile(
     for (const issue of parsed.error.issues) report(sentence(issue, json));
     return null;
   }
-  const { assistants, providers } = parsed.data;
+  const { assistants, providers, mcpServers } = parsed.data;
   twice('assistants', assistants, report);
   twice('providers', providers, report);
+  assistants.forEach(({ tools }, i) => {
+    tools.forEach((entry, j) => {
+      const server = entry.split('/', 1)[0] ?? '';
+      if (Object.hasOwn(mcpServers, server)) return;
+      report(`assistants[${i}].tools[${j}] names the server "${server}", which is not in mcpServers.`);
+    });
+  });
   return {
     model: parsed.data.model,
     assistants,
@@ -115,6 +135,9 @@ export function readConfigFile(
       }
       return { id, baseUrl, apiKey: apiKey ?? (named || null) };
     }),
+    mcpServers: Object.entries(mcpServers)
+      .filter(([, { disabled }]) => !disabled)
+      .map(([name, given]) => toMcpServer(name, given, env, report)),
   };
 }
 
@@ -138,6 +161,7 @@ const TYPES: Record<string, string> = {
   array: 'a list',
   object: 'an object',
   boolean: 'true or false',
+  record: 'an object',
 };
 
 function sentence(issue: z.core.$ZodIssue, json: unknown): string {
@@ -158,7 +182,6 @@ function sentence(issue: z.core.$ZodIssue, json: unknown): string {
     const missing = valueAt(json, issue.path) === undefined;
     return missing ? `${path} is missing.` : `${where} must be ${TYPES[issue.expected] ?? issue.expected}.`;
   }
-  if (issue.code === 'invalid_union') return `${where} must be a text in quotes, or a list of such lines.`;
   return `${where} ${issue.message}.`;
 }
 

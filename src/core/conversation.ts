@@ -44,4 +44,6 @@ export interface Assistant {
   fallbacks: string[];
   /** Whether its answers may search the web without being asked to. */
   webSearch: boolean;
+  /** Tools of this server that its answers may use: `files` for all of an MCP server, `files/read_file` for one. */
+  tools: string[];
 }

@@ -11,6 +11,7 @@ const BUILT_IN: Assistant[] = [
     model: null,
     fallbacks: [],
     webSearch: false,
+    tools: [],
   },
   {
     id: 'movies',
@@ -26,6 +27,7 @@ const BUILT_IN: Assistant[] = [
     model: null,
     fallbacks: [],
     webSearch: false,
+    tools: [],
   },
 ];
 
