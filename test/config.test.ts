@@ -320,6 +320,11 @@ test('the config file gives assistants, providers and the default model', async 
   ]);
 });
 
+/** How the config file names a variable. */
+function reference(name: string): string {
+  return `\${${name}}`;
+}
+
 test('MCP servers: references are filled in, and what is secret is known', async () => {
   const { mcpServers, assistants } = await loadFile(
     {
@@ -328,12 +333,16 @@ test('MCP servers: references are filled in, and what is secret is known', async
         files: {
           type: 'stdio',
           command: 'npx',
-          args: ['-y', 'files@1.0.0', '${FOLDER}'],
-          env: { FILES_TOKEN: 'token-123', MODE: 'read', FROM: '${env:FOLDER}' },
+          args: ['-y', 'files@1.0.0', reference('FOLDER')],
+          env: { FILES_TOKEN: 'token-123', MODE: 'read', FROM: reference('env:FOLDER') },
           tools: ['read_file'],
           approve: { write_file: 'never' },
         },
-        docs: { url: 'https://docs.example/mcp/', headers: { Authorization: 'Bearer ${DOCS_KEY}' }, approve: 'always' },
+        docs: {
+          url: 'https://docs.example/mcp/',
+          headers: { Authorization: `Bearer ${reference('DOCS_KEY')}` },
+          approve: 'always',
+        },
         off: { command: 'off', disabled: true },
       },
     },
@@ -463,7 +472,7 @@ const badFiles: [what: string, file: unknown, sentence: RegExp][] = [
   ],
   [
     'a reference to nothing',
-    { mcpServers: { a: { command: 'x', env: { KEY: 'sk-secret-${NOT_SET_KEY}' } } } },
+    { mcpServers: { a: { command: 'x', env: { KEY: `sk-secret-${reference('NOT_SET_KEY')}` } } } },
     /mcpServers\.a\.env\.KEY names NOT_SET_KEY, which is not set\.$/,
   ],
   [

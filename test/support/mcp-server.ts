@@ -37,28 +37,30 @@ function send(message: object): void {
   process.stdout.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`);
 }
 
+type Said = { text: string; isError?: boolean };
+
+/** What a tool says; null: nothing. */
+const CALLS: Record<string, (given: Record<string, unknown>) => Said | null> = {
+  note(given) {
+    appendFileSync(process.env.MCP_NOTES ?? '/dev/null', `${given.text}\n`);
+    return { text: 'noted' };
+  },
+  read: (given) => ({ text: `read ${given.text}` }),
+  hang: () => null,
+  deaf() {
+    deaf = true;
+    return null;
+  },
+  die: () => process.exit(3),
+  flood: () => ({ text: 'x'.repeat(6 * 1024 * 1024) }),
+  fail: () => ({ text: 'the disk is full', isError: true }),
+  env: () => ({ text: JSON.stringify(process.env) }),
+};
+
 function call(id: Message['id'], name: string, given: Record<string, unknown>): void {
-  const said = (text: string, isError = false) => send({ id, result: { content: [{ type: 'text', text }], isError } });
-  switch (name) {
-    case 'note':
-      appendFileSync(process.env.MCP_NOTES ?? '/dev/null', `${given.text}\n`);
-      return said('noted');
-    case 'read':
-      return said(`read ${given.text}`);
-    case 'deaf':
-      deaf = true;
-      return;
-    case 'die':
-      return process.exit(3);
-    case 'flood':
-      return said('x'.repeat(6 * 1024 * 1024));
-    case 'fail':
-      return said('the disk is full', true);
-    case 'refuse':
-      return send({ id, error: { code: -32602, message: 'the text is missing' } });
-    case 'env':
-      return said(JSON.stringify(process.env));
-  }
+  const said = CALLS[name]?.(given);
+  if (said === undefined) send({ id, error: { code: -32602, message: 'the text is missing' } });
+  else if (said !== null) send({ id, result: { content: [{ type: 'text', text: said.text }], isError: said.isError } });
 }
 
 if (how.has('crash')) {

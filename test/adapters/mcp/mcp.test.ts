@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import { after, describe, it } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
@@ -15,7 +14,7 @@ import { systemClock as clock } from '../../../src/adapters/clock/system.ts';
 import { createMcp, type Mcp } from '../../../src/adapters/mcp/mcp.ts';
 import type { McpReach, McpServer } from '../../../src/adapters/mcp/settings.ts';
 
-const EVERYTHING = createRequire(import.meta.url).resolve('@modelcontextprotocol/server-everything/dist/index.js');
+const EVERYTHING = fileURLToPath(import.meta.resolve('@modelcontextprotocol/server-everything/dist/index.js'));
 const OURS = fileURLToPath(new URL('../../support/mcp-server.ts', import.meta.url));
 const opened: Mcp[] = [];
 after(() => Promise.all(opened.map((mcp) => mcp.close())));
