@@ -5,7 +5,7 @@
  * or when whoever started it is gone.
  */
 import { execFileSync, spawn } from 'node:child_process';
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { prepareChromium } from './chromium.mjs';
@@ -16,6 +16,7 @@ const MINUTE = 60_000;
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 const COLORS = process.stdout.isTTY ? [] : ['--colors=off']; // Biome colours pipes, too
 const BROWSER_TESTS = 'test/browser';
+const TSC = 'node_modules/typescript/bin/tsc';
 const BIOME = 'node_modules/@biomejs/biome/bin/biome';
 
 /** Each command's steps: arguments for Node, and what to print above each. `web`: see `prepare`. `limit` is in milliseconds. */
@@ -34,7 +35,9 @@ const commands = {
     web: 'packages',
     steps: [
       ['format, lint, layers, circles', BIOME, 'ci', '--error-on-warnings', ...COLORS],
-      ['types', 'node_modules/typescript/bin/tsc'],
+      ['types', TSC],
+      ['types in the browser', TSC, '--project', BROWSER_TESTS],
+      ...(existsSync(join(root, 'web/tsconfig.json')) ? [['types of the web app', TSC, '--project', 'web']] : []),
       ['unused code', 'node_modules/knip/bin/knip.js'],
     ],
   }),
