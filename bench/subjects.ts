@@ -66,6 +66,8 @@ export function parlanceEnv(bench: Bench, data: string): Record<string, string> 
     PARLANCE_OWNER_KEY: KEY,
     PARLANCE_RATE_PER_MINUTE: '0',
     PARLANCE_RATE_PER_HOUR: '0',
+    PARLANCE_MAX_RUNS_PER_USER: '20000',
+    PARLANCE_MAX_STREAMS_PER_USER: '20000',
     PARLANCE_DETECT: 'off',
     PARLANCE_TITLES: 'off',
     OPENAI_BASE_URL: `${bench.model.origin}/v1`,

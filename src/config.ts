@@ -51,8 +51,15 @@ export interface Config {
   };
   /** Milliseconds. `firstToken` is null unless it is set: then it depends on where the model is. */
   timeouts: { firstToken: number | null; silence: number; run: number; drain: number };
-  /** Milliseconds, bytes, UTF-16 units and runs. */
-  bounds: { flushMs: number; maxBody: number; maxAnswer: number; maxRuns: number };
+  /** Milliseconds, bytes, UTF-16 units, runs and streams. */
+  bounds: {
+    flushMs: number;
+    maxBody: number;
+    maxAnswer: number;
+    maxRuns: number;
+    maxRunsPerUser: number;
+    maxStreamsPerUser: number;
+  };
   /** How often tools may be run in one answer; milliseconds of one call; UTF-16 units of its result. */
   tools: { rounds: number; timeout: number; maxResult: number };
   titles: 'model' | 'words' | 'off';
@@ -114,6 +121,8 @@ const variables = {
   PARLANCE_MAX_BODY: [parse.size(1024, 1024 ** 3), '8MiB'],
   PARLANCE_MAX_ANSWER: [parse.size(1, 64 * 1024 ** 2), '1MiB'],
   PARLANCE_MAX_RUNS: [parse.integer(1, 1e6), '10000'],
+  PARLANCE_MAX_RUNS_PER_USER: [parse.integer(1, 1e6), '1000'],
+  PARLANCE_MAX_STREAMS_PER_USER: [parse.integer(1, 1e6), '1000'],
   PARLANCE_MAX_TOOL_ROUNDS: [parse.integer(1, 1000), '8'],
   PARLANCE_MAX_TOOL_RESULT: [parse.size(1024, 1024 ** 2), '64KiB'],
   PARLANCE_TIMEOUT_TOOL: [parse.seconds(3600), '60'],
@@ -192,6 +201,8 @@ export async function loadConfig(env: Env, cwd: string): Promise<Config> {
       maxBody: set.PARLANCE_MAX_BODY,
       maxAnswer: set.PARLANCE_MAX_ANSWER,
       maxRuns: set.PARLANCE_MAX_RUNS,
+      maxRunsPerUser: set.PARLANCE_MAX_RUNS_PER_USER,
+      maxStreamsPerUser: set.PARLANCE_MAX_STREAMS_PER_USER,
     },
     tools: {
       rounds: set.PARLANCE_MAX_TOOL_ROUNDS,

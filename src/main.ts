@@ -37,6 +37,7 @@ import { createKeys, type IssuedKey } from './service/keys.ts';
 import { createLiveRuns } from './service/live-runs.ts';
 import { createModelCalls } from './service/model-calls.ts';
 import { recoverRuns } from './service/recover-runs.ts';
+import { createRunBounds } from './service/run-bounds.ts';
 import { createRunLoop } from './service/run-loop.ts';
 import { createSearch } from './service/search.ts';
 import { createMessages } from './service/send-message.ts';
@@ -117,7 +118,8 @@ export async function serve(config: Config): Promise<Running> {
   const cache = createKeyCache({ store, clock });
   const keys = createKeys({ store, clock, ids, cache });
   const sessions = createSessions({ store, clock, ids, keys: cache });
-  const messages = createMessages({ store, clock, ids, liveRuns, runLoop, maxRuns: config.bounds.maxRuns });
+  const runBounds = createRunBounds({ liveRuns, bounds: config.bounds });
+  const messages = createMessages({ store, clock, ids, liveRuns, runLoop, runBounds });
   const runs = createFollowRun({ store, liveRuns, runLoop, clock });
   const conversationsService = createConversations({ store, clock, ids, liveRuns });
   const services: Services = {
@@ -127,14 +129,19 @@ export async function serve(config: Config): Promise<Running> {
     messages,
     branches: createBranches({ store, assistants, conversations: conversationsService, messages, runs }),
     runs,
-    completions: createCompletions({ store, models, liveRuns, runLoop, messages, runs, clock, ids }),
+    completions: createCompletions({ store, models, liveRuns, runLoop, messages, runBounds, runs, clock, ids }),
     search: createSearch({ store, clock }),
     keys,
   };
 
   let closing: Promise<void> | null = null;
   const server = await createServer({
-    options: { ...access, port: config.listen.port, maxBody: config.bounds.maxBody },
+    options: {
+      ...access,
+      port: config.listen.port,
+      maxBody: config.bounds.maxBody,
+      maxStreamsPerUser: config.bounds.maxStreamsPerUser,
+    },
     dialects: dialectsOf(services),
     gate: { authenticate: services.authenticate, admit: services.admit.admit },
     isLive: ({ tenant, keyId, session }) =>

@@ -23,6 +23,8 @@ export function tortureEnv(env: Record<string, string> = {}): Record<string, str
   return {
     PARLANCE_RATE_PER_MINUTE: '0',
     PARLANCE_RATE_PER_HOUR: '0',
+    PARLANCE_MAX_RUNS_PER_USER: '20000',
+    PARLANCE_MAX_STREAMS_PER_USER: '20000',
     LOG_LEVEL: 'error',
     ...(cache !== undefined && { NODE_COMPILE_CACHE: cache }),
     ...env,

@@ -1,5 +1,9 @@
-/** Streams and sockets that are open: one timer for all of them, and a way to close those of a revoked key. */
+/**
+ * Streams and sockets that are open: one timer for all of them, a way to close those of a revoked key, and a bound on those
+ * of one user, with the requests that wait for an answer.
+ */
 
+import { ServiceError } from '#core/errors.ts';
 import type { Principal } from '#core/principal.ts';
 
 /** How often open connections are looked at. A revoked key's are closed within two of these. */
@@ -22,20 +26,52 @@ export function createConnections(parts: {
   isLive(principal: Principal): Promise<boolean>;
   /** Calls `task` once after `ms`; does not keep the process alive. Returns how to cancel it. */
   after(ms: number, task: () => void): () => void;
+  /** The most of one user. */
+  maxPerUser: number;
 }) {
   const open = new Set<Connection>();
+  /** By user; nobody has a zero. */
+  const counts = new Map<string, number>();
   let cancel: (() => void) | null = null;
   let checking = false;
 
-  return { add, remove, closeAll, destroyAll, count: () => open.size };
+  return { check, wait, waited, add, remove, closeAll, destroyAll, count: () => open.size };
+
+  /** Throws `overloaded` where a user has as many as may be. */
+  function check(principal: Principal): void {
+    if ((counts.get(userOf(principal)) ?? 0) < parts.maxPerUser) return;
+    throw new ServiceError(
+      'overloaded',
+      `${parts.maxPerUser} streams, sockets and waiting requests of this user are open. Close one, or raise PARLANCE_MAX_STREAMS_PER_USER.`,
+      { headers: { 'retry-after': '5' } },
+    );
+  }
+
+  /** A request waits for an answer from now on, until `waited`. Throws `overloaded`. */
+  function wait(principal: Principal): void {
+    check(principal);
+    count(principal, 1);
+  }
+
+  function waited(principal: Principal): void {
+    count(principal, -1);
+  }
+
+  function count(principal: Principal, change: 1 | -1): void {
+    const user = userOf(principal);
+    const now = (counts.get(user) ?? 0) + change;
+    if (now === 0) counts.delete(user);
+    else counts.set(user, now);
+  }
 
   function add(connection: Connection): void {
     open.add(connection);
+    count(connection.principal, 1);
     cancel ??= parts.after(TICK_MS, tick);
   }
 
   function remove(connection: Connection): void {
-    open.delete(connection);
+    if (open.delete(connection)) count(connection.principal, -1);
   }
 
   function closeAll(): void {
@@ -74,4 +110,8 @@ export function createConnections(parts: {
     );
     checking = false;
   }
+}
+
+function userOf({ tenant, user }: Principal): string {
+  return `${tenant}\0${user}`;
 }

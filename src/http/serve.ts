@@ -116,7 +116,19 @@ export function createServe(parts: {
         count(exchange, endpoint, principal);
       }
       const call = makeCall(exchange, route, principal, body, digest);
-      answer(exchange, principal, await route.handle(call));
+      if (route.counts !== 'run') {
+        const given = await route.handle(call);
+        if ('stream' in given) connections.check(principal);
+        answer(exchange, principal, given);
+        return;
+      }
+      // Refused before anything is started; held until the answer is written, or its stream is open.
+      connections.wait(principal);
+      try {
+        answer(exchange, principal, await route.handle(call));
+      } finally {
+        connections.waited(principal);
+      }
     } catch (error) {
       exchange.fail(uncounted === null ? error : countFailed(exchange, endpoint, uncounted, error));
     }
@@ -190,6 +202,7 @@ export function createServe(parts: {
     const call = makeCall(exchange, route, principal, undefined, digest);
     await route.check?.(call);
     if (handed.socket.destroyed) return;
+    connections.check(principal);
     exchange.begun(101);
     const context = {
       principal,

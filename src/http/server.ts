@@ -26,6 +26,8 @@ export interface HttpOptions extends AccessOptions {
   trustedProxies: readonly string[];
   /** Bytes. */
   maxBody: number;
+  /** Streams, sockets and requests that wait for an answer. */
+  maxStreamsPerUser: number;
 }
 
 export interface HttpParts {
@@ -80,7 +82,11 @@ const REQUEST_ID = /^[\w.-]{1,64}$/;
 
 export async function createServer(parts: HttpParts): Promise<HttpServer> {
   const { options, clock, log } = parts;
-  const connections = createConnections({ isLive: parts.isLive, after: clock.after });
+  const connections = createConnections({
+    isLive: parts.isLive,
+    after: clock.after,
+    maxPerUser: options.maxStreamsPerUser,
+  });
   const metrics = createMetrics({ sources: parts.metrics, connections: connections.count, monotonic: clock.monotonic });
   const openapi = createOpenApi(() => dialects, { version: parts.version, publicUrl: options.publicUrl });
   const rules = accessRules(options);

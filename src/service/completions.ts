@@ -14,6 +14,7 @@ import type { Store } from '#ports/store.ts';
 import { findByClientId } from './conversations.ts';
 import type { createFollowRun } from './follow-run.ts';
 import type { Follower, LiveRuns, Sink } from './live-runs.ts';
+import type { createRunBounds } from './run-bounds.ts';
 import type { RunLoop } from './run-loop.ts';
 import type { createMessages, Place } from './send-message.ts';
 
@@ -42,11 +43,12 @@ export function createCompletions(parts: {
   liveRuns: LiveRuns;
   runLoop: RunLoop;
   messages: ReturnType<typeof createMessages>;
+  runBounds: ReturnType<typeof createRunBounds>;
   runs: ReturnType<typeof createFollowRun>;
   clock: Clock;
   ids: Ids;
 }) {
-  const { store, models, liveRuns, runLoop, messages, runs, clock, ids } = parts;
+  const { store, models, liveRuns, runLoop, messages, runBounds, runs, clock, ids } = parts;
   return { complete, completeIn, listModels, getModel };
 
   /** All models that can be asked, chat models first. */
@@ -74,7 +76,7 @@ export function createCompletions(parts: {
   async function complete(principal: Principal, completion: Completion, once: Once | null): Promise<Answering> {
     if (completion.model !== null) getModel(completion.model);
     if (once !== null) return keep(principal, completion, { create: { listed: false } }, completion.context, once);
-    messages.refuseOverload();
+    runBounds.check(principal);
     const now = clock.now();
     const run: Run = {
       id: ids.uuid(),

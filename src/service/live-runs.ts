@@ -91,6 +91,8 @@ export interface LiveRuns {
   get(run: string): LiveRun | null;
   all(): Iterable<LiveRun>;
   count(): number;
+  /** Those of one user. */
+  countOf(owner: Pick<Run, 'tenant' | 'user'>): number;
   /** Runs that ended here since the start, by status. */
   endedCounts(): Record<EndStatus, number>;
   start(live: LiveRun, run: Run): void;
@@ -108,6 +110,7 @@ export interface LiveRuns {
 export function createLiveRuns(parts: { store: Store; clock: Clock; flushMs: number }): LiveRuns {
   const { store, clock, flushMs } = parts;
   const runs = new Map<string, Live>();
+  const counts = new Map<string, number>();
   const ended = { completed: 0, incomplete: 0, failed: 0, cancelled: 0 };
   let dirty: Live[] = [];
   let flushing: Promise<number> | null = null;
@@ -118,6 +121,7 @@ export function createLiveRuns(parts: { store: Store; clock: Clock; flushMs: num
     get: (run) => runs.get(run) ?? null,
     all: () => runs.values(),
     count: () => runs.size,
+    countOf: (owner) => counts.get(userOf(owner)) ?? 0,
     endedCounts: () => ({ ...ended }),
     start: (live, run) => {
       (live as Live).run = run;
@@ -159,7 +163,17 @@ export function createLiveRuns(parts: { store: Store; clock: Clock; flushMs: num
       refused: [],
     };
     runs.set(run.id, live);
+    const user = userOf(run);
+    counts.set(user, (counts.get(user) ?? 0) + 1);
     return live;
+  }
+
+  function forget({ run }: Live): void {
+    if (!runs.delete(run.id)) return;
+    const user = userOf(run);
+    const left = (counts.get(user) ?? 1) - 1;
+    if (left === 0) counts.delete(user);
+    else counts.set(user, left);
   }
 
   /** Gives events to the followers now and to the log with the next flush. */
@@ -257,7 +271,7 @@ export function createLiveRuns(parts: { store: Store; clock: Clock; flushMs: num
       model: live.answer.model,
       items: live.answer.items,
     };
-    runs.delete(live.run.id);
+    forget(live);
     ended[end.status]++;
     for (const reader of live.followers) reader.pump();
     for (const resolve of live.waiting) resolve(live.result);
@@ -277,7 +291,7 @@ export function createLiveRuns(parts: { store: Store; clock: Clock; flushMs: num
       if (live === undefined) continue;
       live.discarded = true;
       live.abort.abort();
-      runs.delete(id);
+      forget(live);
       const error = notFound('Conversation');
       for (const reader of live.followers) reader.gone(error);
       refuse(live, error);
@@ -369,4 +383,8 @@ export function createLiveRuns(parts: { store: Store; clock: Clock; flushMs: num
       live.refused.push(reject);
     });
   }
+}
+
+function userOf({ tenant, user }: Pick<Run, 'tenant' | 'user'>): string {
+  return `${tenant}\0${user}`;
 }

@@ -11,6 +11,7 @@ import type { Clock, Ids } from '#ports/clock.ts';
 import type { Accepted, AcceptMessage, NewAnswer, NewTurn, OnBusy, Store } from '#ports/store.ts';
 import { type Named, refOf } from './conversations.ts';
 import type { LiveRuns } from './live-runs.ts';
+import type { createRunBounds } from './run-bounds.ts';
 import type { RunLoop } from './run-loop.ts';
 
 export interface Message {
@@ -90,11 +91,10 @@ export function createMessages(parts: {
   ids: Ids;
   liveRuns: LiveRuns;
   runLoop: RunLoop;
-  /** The most open runs of this server. */
-  maxRuns: number;
+  runBounds: ReturnType<typeof createRunBounds>;
 }) {
-  const { store, clock, ids, liveRuns, runLoop, maxRuns } = parts;
-  return { send, accept, add, answer, answerAgain, continueAnswer, retryAnswer, refuseOverload };
+  const { store, clock, ids, liveRuns, runLoop, runBounds } = parts;
+  return { send, accept, add, answer, answerAgain, continueAnswer, retryAnswer };
 
   /**
    * Stores a person's message, durably, and starts its answer. Throws `not_found`, `conflict` (busy, with `reject`),
@@ -112,8 +112,7 @@ export function createMessages(parts: {
 
   /** The same for any input of the user's, anywhere, and any wishes for the answer. Gives the items ids of its own. */
   async function accept(principal: Principal, input: Input, once: Once | null): Promise<Answered & { run: Run }> {
-    refuseOverload();
-    const { value } = await store.acceptMessage({
+    const unit: AcceptMessage = {
       owner: principal,
       now: clock.now(),
       once,
@@ -131,10 +130,11 @@ export function createMessages(parts: {
       ...(input.replaces !== undefined && { replaces: input.replaces }),
       answer: newAnswer({ ...input.request, lead: input.lead?.length ?? 0 }),
       onBusy: input.onBusy,
-    });
-    const { run } = value;
+    };
+    const answered = await bounded(principal, async () => (await store.acceptMessage(unit)).value);
+    const { run } = answered;
     if (run === null) throw new ServiceError('internal', 'A message was accepted without a run.');
-    return { ...begin(value), run };
+    return { ...answered, run };
   }
 
   /** Stores an entry and asks nobody. Throws `not_found`, `idempotency_mismatch`. */
@@ -158,17 +158,16 @@ export function createMessages(parts: {
    * back as it is. Throws `not_found`, and `conflict` where there is nothing to answer.
    */
   async function answer(principal: Principal, named: Named, webSearch: RunRequest['webSearch']): Promise<Answered> {
-    refuseOverload();
     const ref = refOf(named);
     const unit = { owner: principal, now: clock.now(), answer: newAnswer({ webSearch }) };
-    let accepted: Accepted;
-    try {
-      accepted = await store.answerTurn({ ...unit, target: { conversation: ref } });
-    } catch (error) {
-      if (ref.by !== 'id' || !(error instanceof ServiceError) || error.code !== 'not_found') throw error;
-      accepted = await store.answerTurn({ ...unit, target: { turn: ref.id } });
-    }
-    return begin(accepted);
+    return bounded(principal, async () => {
+      try {
+        return await store.answerTurn({ ...unit, target: { conversation: ref } });
+      } catch (error) {
+        if (ref.by !== 'id' || !(error instanceof ServiceError) || error.code !== 'not_found') throw error;
+        return store.answerTurn({ ...unit, target: { turn: ref.id } });
+      }
+    });
   }
 
   /**
@@ -176,10 +175,9 @@ export function createMessages(parts: {
    * `not_found`, `overloaded`, `idempotency_mismatch`.
    */
   async function answerAgain(principal: Principal, question: Question, once: Once | null): Promise<Answered> {
-    refuseOverload();
     const { request, ...facts } = question;
     const unit = { owner: principal, now: clock.now(), once, ...facts, answer: newAnswer(request) };
-    return begin((await store.answerAgain(unit)).value);
+    return bounded(principal, async () => (await store.answerAgain(unit)).value);
   }
 
   /**
@@ -191,7 +189,7 @@ export function createMessages(parts: {
   async function continueAnswer(principal: Principal, again: Again, once: Once | null): Promise<Answered> {
     const { answer, request } = await findAnswer(principal, again);
     // What was searched for stands in the answer; a second search would number its sources anew.
-    const wishes = { ...request, webSearch: 'off', ...again.request } as const;
+    const wishes = { ...request, webSearch: 'off', lead: 0, ...again.request } as const;
     return answerBelow(principal, answer, again, { turn: answer.id, sibling: false, request: wishes }, once);
   }
 
@@ -227,6 +225,11 @@ export function createMessages(parts: {
     once: Once | null,
   ): Promise<Answered> {
     return answerAgain(principal, { conversation, onBusy, ...question }, once);
+  }
+
+  /** Accepts a message and begins its answer, if there may be one more. */
+  function bounded(principal: Principal, accept: () => Promise<Accepted>): Promise<Answered> {
+    return runBounds.during(principal, async () => begin(await accept()));
   }
 
   function begin(accepted: Accepted): Answered {
@@ -266,18 +269,6 @@ export function createMessages(parts: {
   /** By the conversation's own assistant, and a model's defaults. */
   function newAnswer(wishes: Partial<RunRequest>): NewAnswer {
     return { turn: ids.uuid(), run: ids.uuid(), request: { ...PLAIN_REQUEST, ...wishes } };
-  }
-
-  /** Throws `overloaded` while this server writes as many answers as it may. */
-  function refuseOverload(): void {
-    if (liveRuns.count() < maxRuns) return;
-    throw new ServiceError(
-      'overloaded',
-      `This server is writing ${maxRuns} answers already. Try again in a few seconds.`,
-      {
-        headers: { 'retry-after': '5' },
-      },
-    );
   }
 }
 

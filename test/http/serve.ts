@@ -63,6 +63,7 @@ export async function serve({ dialects, limits, webFolder, ...given }: ServeOpti
       trustedProxies: [],
       publicUrl: null,
       maxBody: 64 * 1024,
+      maxStreamsPerUser: 1000,
       ...given,
     },
     dialects,

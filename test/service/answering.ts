@@ -8,13 +8,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Principal } from '#core/principal.ts';
 import type { Run, RunRequest, RunResult } from '#core/run.ts';
-import type { Item } from '#core/turn.ts';
+import { type Item, textOf } from '#core/turn.ts';
+import type { Store } from '#ports/store.ts';
 import type { ServerTool, ToolContext, ToolResult } from '#ports/tools.ts';
 import { createAssistants } from '#service/assistants.ts';
+import { createFollowRun } from '#service/follow-run.ts';
 import { createLiveRuns } from '#service/live-runs.ts';
 import { createModelCalls } from '#service/model-calls.ts';
+import { recoverRuns } from '#service/recover-runs.ts';
+import { createRunBounds } from '#service/run-bounds.ts';
 import { createRunLoop } from '#service/run-loop.ts';
-import { createMessages, type Place } from '#service/send-message.ts';
+import { type Answered, createMessages, type Place } from '#service/send-message.ts';
 import { createTimeLimits } from '#service/time-limits.ts';
 import { createToolCalls } from '#service/tool-calls.ts';
 import { createToolRounds } from '#service/tool-rounds.ts';
@@ -25,12 +29,19 @@ import { type ModelServer, startModelServer } from '../support/model-server.ts';
 
 export interface Answering {
   model: ModelServer;
+  store: Store;
+  messages: ReturnType<typeof createMessages>;
+  runs: ReturnType<typeof createFollowRun>;
+  /** What a crash had left in the folder. */
+  recovered: { ended: number; started: number };
   /** What the runs may call, from now on. */
   tools: ServerTool[];
   /** Sends a message and waits for its answer. */
   ask(text: string, options?: AskOptions): Promise<RunResult>;
   /** Sends a message: its answer is being made. */
   begin(text: string, options?: AskOptions): Promise<{ run: Run; result: Promise<RunResult>; stop(): Promise<void> }>;
+  /** How an answer ends, and what it says. */
+  end(principal: Principal, answered: Answered): Promise<{ status: string; text: string }>;
   findRun(run: string): Promise<Run | null>;
   /** What should not happen, but did. */
   errors: unknown[];
@@ -43,22 +54,37 @@ interface AskOptions {
   request?: Partial<RunRequest>;
 }
 
-const PERSON: Principal = {
-  tenant: 'default',
-  user: 'ann',
-  scopes: ['read', 'write'],
-  keyId: null,
-  rates: null,
-  keyless: false,
-  findsKeyless: false,
-};
+/** Somebody with a key of their own. */
+export function person(user: string): Principal {
+  return {
+    tenant: 'default',
+    user,
+    scopes: ['read', 'write'],
+    keyId: null,
+    rates: null,
+    keyless: false,
+    findsKeyless: false,
+  };
+}
 
-export async function startAnswering(
-  given: Partial<{ rounds: number; timeout: number; maxResult: number; run: number; maxAnswer: number }> = {},
-): Promise<Answering> {
-  const folder = await mkdtemp(join(tmpdir(), 'parlance-answering-'));
+const PERSON = person('ann');
+
+interface Given {
+  rounds: number;
+  timeout: number;
+  maxResult: number;
+  run: number;
+  maxAnswer: number;
+  maxRuns: number;
+  maxRunsPerUser: number;
+  /** The data of a server that is down, and the model server it asked: both stay when this is closed. */
+  data: { folder: string; model: ModelServer };
+}
+
+export async function startAnswering(given: Partial<Given> = {}): Promise<Answering> {
+  const folder = given.data?.folder ?? (await mkdtemp(join(tmpdir(), 'parlance-answering-')));
   const store = await openSqliteStore({ folder, exclusive: true, now: clock.now });
-  const model = await startModelServer();
+  const model = given.data?.model ?? (await startModelServer());
   const proxy = { http: null, https: null, noProxy: null };
   const models = createModels(
     {
@@ -101,7 +127,11 @@ export async function startAnswering(
     rounds: given.rounds ?? 8,
   });
   const runLoop = createRunLoop({ store, liveRuns, toolRounds, clock, onCompleted: () => undefined, onError });
-  const messages = createMessages({ store, clock, ids, liveRuns, runLoop, maxRuns: 100 });
+  const bounds = { maxRuns: given.maxRuns ?? 100, maxRunsPerUser: given.maxRunsPerUser ?? 100 };
+  const runBounds = createRunBounds({ liveRuns, bounds });
+  const messages = createMessages({ store, clock, ids, liveRuns, runLoop, runBounds });
+  const runs = createFollowRun({ store, liveRuns, runLoop, clock });
+  const recovered = await recoverRuns({ store, liveRuns, runLoop, clock });
 
   async function begin(text: string, { place = { create: {} }, items, request = {} }: AskOptions = {}) {
     const said: Item = {
@@ -120,16 +150,26 @@ export async function startAnswering(
 
   return {
     model,
+    store,
+    messages,
+    runs,
+    recovered,
     tools,
     errors,
     begin,
+    async end(principal, { run, answer }) {
+      if (run === null) throw new Error('Nobody was asked.');
+      const { status, items } = await runs.result(principal, { run, turn: answer });
+      return { status, text: textOf(items) };
+    },
     ask: async (text, options) => (await begin(text, options)).result,
     findRun: (run) => store.findRun(PERSON, run),
     async close() {
       await runLoop.drain(0);
       await models.close();
-      await model.close();
       await store.close();
+      if (given.data !== undefined) return;
+      await model.close();
       await rm(folder, { recursive: true });
     },
   };

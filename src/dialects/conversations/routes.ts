@@ -26,7 +26,7 @@ import * as schema from './schema.ts';
 
 const DEFAULT_LIMIT = 50;
 const MAX_FRAME = 1024 * 1024;
-/** Messages of one socket that are still to be answered. */
+/** Answers that one socket waits for or follows. */
 const MAX_PENDING = 100;
 /** Refused frames in a row after which a socket is closed. */
 const MAX_REFUSED = 20;
@@ -217,9 +217,8 @@ function openSocket(
       socket.admit();
       refused = 0;
       const frame = parseFrame(text);
-      if (frame.type === 'message') await take(frame);
-      else if (frame.type === 'resume') await pickUp(frame.message_id, frame.after);
-      else await stopAnswer(frame.message_id);
+      if (frame.type === 'stop') await stopAnswer(frame.message_id);
+      else await pend(() => (frame.type === 'message' ? take(frame) : pickUp(frame.message_id, frame.after)));
     } catch (error) {
       const known = error instanceof ServiceError ? error : new ServiceError('internal', 'Internal server error');
       if (known.code === 'internal') socket.failed(error);
@@ -228,30 +227,35 @@ function openSocket(
     }
   }
 
-  async function take(frame: MessageFrame): Promise<void> {
-    if (pending >= MAX_PENDING)
-      throw new ServiceError('overloaded', `${MAX_PENDING} messages of this socket wait already.`);
+  async function pend(show: () => Promise<void>): Promise<void> {
+    if (pending >= MAX_PENDING) {
+      throw new ServiceError('overloaded', `${MAX_PENDING} answers are waited for or followed on this socket already.`);
+    }
     pending++;
     try {
-      const once = frame.idempotency_key === undefined ? null : socket.once(frame.idempotency_key, frame);
-      const accepted = accepting.then(() =>
-        messages.send(principal, { conversation: frame.conversation_id ?? own, text: frame.content }, once),
-      );
-      accepting = accepted.then(
-        ({ conversation }) => {
-          if (frame.conversation_id == null) own = conversation.id;
-        },
-        (error) => {
-          // It was deleted: the sender is told, and the next message begins a new one.
-          if (frame.conversation_id == null && isNotFound(error)) own = null;
-        },
-      );
-      const { run, answer } = await accepted;
-      if (stream) socket.send(openingFrame(idsOf(answer)));
-      await show(run, answer, stream ? 0 : null);
+      await show();
     } finally {
       pending--;
     }
+  }
+
+  async function take(frame: MessageFrame): Promise<void> {
+    const once = frame.idempotency_key === undefined ? null : socket.once(frame.idempotency_key, frame);
+    const accepted = accepting.then(() =>
+      messages.send(principal, { conversation: frame.conversation_id ?? own, text: frame.content }, once),
+    );
+    accepting = accepted.then(
+      ({ conversation }) => {
+        if (frame.conversation_id == null) own = conversation.id;
+      },
+      (error) => {
+        // It was deleted: the sender is told, and the next message begins a new one.
+        if (frame.conversation_id == null && isNotFound(error)) own = null;
+      },
+    );
+    const { run, answer } = await accepted;
+    if (stream) socket.send(openingFrame(idsOf(answer)));
+    await show(run, answer, stream ? 0 : null);
   }
 
   async function pickUp(messageId: string, after: number): Promise<void> {

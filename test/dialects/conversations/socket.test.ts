@@ -298,6 +298,18 @@ describe('resume', () => {
     assert.ok(frames.every((frame) => frame.message_id === message_id));
   });
 
+  it('follows a hundred answers at once, and refuses one more', async () => {
+    const [asker, watcher] = await Promise.all([connect('&stream=true'), connect()]);
+    const { call, message_id } = await begin(asker, 1);
+    for (let i = 0; i <= 100; i++) watcher.send({ type: 'resume', message_id });
+    const refused = (await watcher.until('error')).at(-1);
+    assert.match(refused?.detail ?? '', /^100 answers are waited for or followed on this socket/);
+    await call.releaseAll();
+    for (let i = 0; i < 100; i++) assert.equal((await watcher.until('response')).at(-1)?.content, TEXT);
+    watcher.send({ type: 'resume', message_id });
+    assert.equal((await watcher.until('response')).at(-1)?.content, TEXT, 'there is room again');
+  });
+
   it('replays an entry made by hand', async () => {
     const { body: chat } = await alice.request<{ id: string }>('POST', '/chats/create', { body: { name: 'c' } });
     const entry = { chat_id: chat.id, role: 'Assistant', message: 'By hand.' };
