@@ -68,6 +68,18 @@ export interface Session {
   expiresAt: number;
 }
 
+/**
+ * Stands for its maker in the address of one stream or socket, where browsers can set no header (DESIGN.md, Access). It
+ * gives what its maker's key gives at that moment; with no key, what a keyless request gives.
+ */
+export interface Ticket extends Pick<Principal, 'tenant' | 'user' | 'keyId' | 'keyless' | 'findsKeyless'> {
+  /** Of a GET, without its query. */
+  path: string;
+  createdAt: number;
+  /** Until it is used for the first time; then of what it may be used for again. */
+  expiresAt: number;
+}
+
 /** A link that gives its user a key, once. */
 export interface Invite {
   tenant: string;

@@ -10,14 +10,16 @@
  * - Times are Unix milliseconds and ids UUIDs, all made by the caller.
  */
 
+import type { Change } from '#core/change.ts';
 import type { Conversation } from '#core/conversation.ts';
 import type { RunEvent, TerminalEvent } from '#core/event.ts';
 import type { ConversationRef } from '#core/ids.ts';
 import type { Once } from '#core/once.ts';
 import type { Cursor } from '#core/page.ts';
-import type { ApiKey, Invite, Owner, Session, User } from '#core/principal.ts';
+import type { ApiKey, Invite, Owner, Session, Ticket, User } from '#core/principal.ts';
 import type { Attempt, Run, RunRequest } from '#core/run.ts';
 import type { Item, Role, TreeNode, Turn } from '#core/turn.ts';
+import type { UsageLine } from '#core/usage.ts';
 import type { Excerpt, Phrase } from '#core/words.ts';
 
 /** What a unit gave. `replayed`: this is the first outcome again, nothing was written. */
@@ -47,6 +49,19 @@ export interface NewConversation {
   metadata: Record<string, string>;
   /** Makes it the user's active one, and the user's others inactive. */
   active: boolean;
+}
+
+/** What is given is set. A new title or `updatedAt` moves `updatedAt` (to now where it is not given), never `activeAt`. */
+export interface ConversationUpdate {
+  /** Null: nobody has named it. */
+  title?: string | null;
+  updatedAt?: number;
+  archived?: boolean;
+  assistant?: string;
+  /** The whole of it. */
+  metadata?: Record<string, string>;
+  /** Shows the branch that ends with this turn; not one of the conversation's: `not_found`. */
+  head?: string;
 }
 
 export interface NewTurn {
@@ -186,6 +201,13 @@ export interface SearchPage {
   complete: boolean;
 }
 
+export interface ListByAge {
+  direction: 'asc' | 'desc';
+  limit: number;
+  /** An id, exclusive; null: from the start. */
+  after: string | null;
+}
+
 export interface ReadPath {
   owner: Owner;
   ref: ConversationRef;
@@ -193,6 +215,15 @@ export interface ReadPath {
   limit: number;
   /** Only turns with a smaller depth; null: from the head. */
   before: number | null;
+}
+
+/** A stretch of a user's feed, oldest first. */
+export interface Feed {
+  changes: Change[];
+  /** The number of the user's newest change; 0 before the first. */
+  newest: number;
+  /** Changes after `since` are not kept any more, or a number this high was never given: some may be missing. */
+  expired: boolean;
 }
 
 /** How sound the database is, for `doctor` and `/readyz`. */
@@ -207,16 +238,21 @@ export interface Store {
   /** By the key's digest, whatever its state: the caller judges expiry and revocation. */
   findKey(digest: string): Promise<ApiKey | null>;
   findKeyById(tenant: string, id: string): Promise<ApiKey | null>;
-  listKeys(tenant: string): Promise<ApiKey[]>;
-  createKey(unit: { key: ApiKey; digest: string; now: number }): Promise<ApiKey>;
-  /** Revokes it once; null if the tenant has no such key. */
-  revokeKey(unit: { tenant: string; id: string; now: number }): Promise<ApiKey | null>;
-  listUsers(tenant: string): Promise<User[]>;
+  /** All of them, oldest first, unless a page says otherwise; `invalid_request` if there is no such key to begin after. */
+  listKeys(tenant: string, page?: ListByAge): Promise<ApiKey[]>;
+  createKey(unit: Write & { key: ApiKey; digest: string }): Promise<Outcome<ApiKey>>;
+  /** Revokes a key of the owner's tenant; twice is the same as once. */
+  revokeKey(unit: Write & { id: string }): Promise<Outcome<ApiKey>>;
+  /** The same as `listKeys`, for users. */
+  listUsers(tenant: string, page?: ListByAge): Promise<User[]>;
   /** By id, those after `after`. `local`: only the machine's owner, and who was made by a keyless call. */
   pageUsers(page: { tenant: string; local: boolean; after: string; limit: number }): Promise<User[]>;
   createUser(unit: { user: User }): Promise<User>;
 
-  createInvite(unit: { invite: Invite; digest: string }): Promise<void>;
+  /** `id` names it in the outcome, which outlives it. */
+  createInvite(
+    unit: Write & { id: string; invite: Invite; digest: string },
+  ): Promise<Outcome<{ id: string; invite: Invite }>>;
   /** Makes the key for the invite's user, once: null if there is no such invite, or it is used or has expired. */
   redeemInvite(unit: {
     digest: string;
@@ -231,6 +267,20 @@ export interface Store {
   findSession(digest: string): Promise<{ key: ApiKey; expiresAt: number } | null>;
   extendSession(unit: { digest: string; expiresAt: number }): Promise<void>;
   endSession(unit: { digest: string }): Promise<void>;
+  createTicket(
+    unit: Write & { id: string; ticket: Ticket; digest: string },
+  ): Promise<Outcome<{ id: string; ticket: Ticket }>>;
+  /**
+   * A ticket that may be used now for that path: for the first time before it expires, or with `again`, until `keepMs` after
+   * it was made. `first`: this call used it. Null for any other.
+   */
+  useTicket(unit: {
+    digest: string;
+    path: string;
+    again: boolean;
+    keepMs: number;
+    now: number;
+  }): Promise<{ ticket: Ticket; first: boolean } | null>;
 
   // Conversations
   /** An `externalId` the user already has gives that conversation instead (`replayed`). */
@@ -244,10 +294,7 @@ export interface Store {
    * Refused: `invalid_request` or `cursor_expired` for `after`, `overloaded` when too many are waiting.
    */
   searchConversations(search: SearchConversations): Promise<SearchPage>;
-  /** Sets what is given. A new title or `updatedAt` moves `updatedAt` (to now where it is not given), never `activeAt`. */
-  updateConversation(
-    unit: Write & { ref: ConversationRef; set: { title?: string; updatedAt?: number; archived?: boolean } },
-  ): Promise<Outcome<Conversation>>;
+  updateConversation(unit: Write & { ref: ConversationRef; set: ConversationUpdate }): Promise<Outcome<Conversation>>;
   /** Names a conversation that has no title yet; false if it has one, or is gone. Leaves both times alone. */
   nameConversation(unit: { conversation: string; title: string; now: number }): Promise<boolean>;
   /** With everything in it. `runs`: its open runs, which the caller stops; nothing of them comes back. */
@@ -261,6 +308,25 @@ export interface Store {
   deleteConversations(
     unit: Write & { limit: number },
   ): Promise<Outcome<{ conversations: string[]; runs: string[]; more: boolean }>>;
+
+  // The feed
+  /** The changes after number `since` (null: the oldest that is kept), at most `limit` of them. Of the user's own feed only. */
+  readChanges(read: { owner: Owner; since: number | null; limit: number }): Promise<Feed>;
+  /**
+   * Calls the listener after each commit that wrote to the feed of a user, once reads see it; maybe once for several changes,
+   * and now and then for none. Gives what ends it.
+   */
+  onChange(listener: (tenant: string, user: string) => void): () => void;
+
+  // Usage
+  /** What a user, or with null the whole tenant, used from one day to another; at most `limit` lines, oldest first. */
+  readUsage(read: {
+    tenant: string;
+    user: string | null;
+    from: number;
+    to: number;
+    limit: number;
+  }): Promise<UsageLine[]>;
 
   // Turns
   /** The shown branch, oldest first; null if there is no such conversation. */

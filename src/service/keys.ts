@@ -1,6 +1,7 @@
 /** API keys and the users they act for. */
 
 import { invalid, notFound, ServiceError } from '#core/errors.ts';
+import type { Once } from '#core/once.ts';
 import {
   type ApiKey,
   DEFAULT_TENANT,
@@ -11,8 +12,9 @@ import {
   type User,
 } from '#core/principal.ts';
 import type { Clock, Ids } from '#ports/clock.ts';
-import type { Store } from '#ports/store.ts';
+import type { ListByAge, Store } from '#ports/store.ts';
 import { isLive, KEY_CACHE_MS, KEY_PREFIX, type KeyCache } from './authenticate.ts';
+import { type SecretOnce, secretFor, storedOnce } from './secrets.ts';
 
 export interface NewKey {
   user: string;
@@ -53,21 +55,24 @@ export function createKeys(parts: { store: Store; clock: Clock; ids: Ids; cache?
   const { store, clock, ids, cache } = parts;
   return { create, list, revoke, isLive: isLiveKey, ensureOwnerKey, listUsers, pageUsers, invite, redeem };
 
-  async function create(principal: Principal, wanted: NewKey): Promise<IssuedKey> {
+  async function create(principal: Principal, wanted: NewKey, again: SecretOnce | null = null): Promise<IssuedKey> {
     requireAdmin(principal);
-    return issue(principal.tenant, wanted, KEY_PREFIX + ids.secret(SECRET_BYTES));
+    return issue(principal, wanted, (id) => KEY_PREFIX + secretFor(ids, again, id, SECRET_BYTES), again);
   }
 
-  async function list(principal: Principal): Promise<ApiKey[]> {
+  /** All of them, oldest first, unless a page says otherwise. Throws `invalid_request` for a page after no key. */
+  async function list(principal: Principal, page?: ListByAge): Promise<ApiKey[]> {
     requireAdmin(principal);
-    return store.listKeys(principal.tenant);
+    return store.listKeys(principal.tenant, page);
   }
 
-  /** Once it resolves nobody takes the key any more; its open streams close within 5 s. Twice is the same as once. */
-  async function revoke(principal: Principal, id: string): Promise<ApiKey> {
+  /**
+   * Once it resolves nobody takes the key any more; its open streams close within 5 s. Twice is the same as once. Throws
+   * `not_found`.
+   */
+  async function revoke(principal: Principal, id: string, once: Once | null = null): Promise<ApiKey> {
     requireAdmin(principal);
-    const key = await store.revokeKey({ tenant: principal.tenant, id, now: clock.now() });
-    if (key === null) throw notFound('Key');
+    const { value: key } = await store.revokeKey({ owner: principal, now: clock.now(), once, id });
     if (cache !== undefined) cache.forget();
     // A server beside us may have looked at it just before.
     else await new Promise<void>((resolve) => clock.after(KEY_CACHE_MS, resolve));
@@ -92,15 +97,17 @@ export function createKeys(parts: { store: Store; clock: Clock; ids: Ids; cache?
     if (before.some(({ scopes }) => scopes.includes('admin'))) return null;
     const secret = given ?? KEY_PREFIX + ids.secret(SECRET_BYTES);
     return issue(
-      DEFAULT_TENANT,
+      OWNER,
       { user: LOCAL_USER, kind: 'service', name: 'owner', scopes: [...ALL_SCOPES], rates: null, expiresAt: null },
-      secret,
+      () => secret,
+      null,
     );
   }
 
-  async function listUsers(principal: Principal): Promise<User[]> {
+  /** As `list`. */
+  async function listUsers(principal: Principal, page?: ListByAge): Promise<User[]> {
     requireAdmin(principal);
-    return store.listUsers(principal.tenant);
+    return store.listUsers(principal.tenant, page);
   }
 
   /** Users by name: all with the scope `admin`; whoever is keyless sees those of this machine, to switch between them. */
@@ -110,14 +117,25 @@ export function createKeys(parts: { store: Store; clock: Clock; ids: Ids; cache?
   }
 
   /** A link's secret part: whoever opens it first, within 7 days, gets a key of that user's. */
-  async function invite(principal: Principal, user: string): Promise<{ token: string; expiresAt: number }> {
+  async function invite(
+    principal: Principal,
+    user: string,
+    again: SecretOnce | null = null,
+  ): Promise<{ token: string; expiresAt: number }> {
     requireAdmin(principal);
-    const token = ids.secret(INVITE_BYTES);
-    const createdAt = clock.now();
-    const expiresAt = createdAt + INVITE_MS;
-    const { tenant } = principal;
-    await store.createInvite({ invite: { tenant, user, createdAt, expiresAt }, digest: ids.digest(token) });
-    return { token, expiresAt };
+    const now = clock.now();
+    const id = ids.uuid();
+    const token = secretFor(ids, again, id, INVITE_BYTES);
+    const { value } = await store.createInvite({
+      owner: principal,
+      now,
+      once: storedOnce(ids, again),
+      id,
+      invite: { tenant: principal.tenant, user, createdAt: now, expiresAt: now + INVITE_MS },
+      digest: ids.digest(token),
+    });
+    const { expiresAt } = value.invite;
+    return { token: value.id === id ? token : secretFor(ids, again, value.id, INVITE_BYTES), expiresAt };
   }
 
   /** Trades an invite for its user's own key. Throws `not_found` for one that is unknown, used or expired. */
@@ -126,6 +144,7 @@ export function createKeys(parts: { store: Store; clock: Clock; ids: Ids; cache?
     const { key, digest } = newKey(
       { kind: 'user', name: 'invite', scopes: ['read', 'write'], rates: null, expiresAt: null },
       secret,
+      ids.uuid(),
     );
     const unit = { digest: ids.digest(token), key, keyDigest: digest, now: key.createdAt };
     const made = await store.redeemInvite(unit);
@@ -133,17 +152,31 @@ export function createKeys(parts: { store: Store; clock: Clock; ids: Ids; cache?
     return { key: made, secret };
   }
 
-  async function issue(tenant: string, { user, ...wanted }: NewKey, secret: string): Promise<IssuedKey> {
+  async function issue(
+    principal: Principal,
+    { user, ...wanted }: NewKey,
+    secretOf: (id: string) => string,
+    again: SecretOnce | null,
+  ): Promise<IssuedKey> {
     const now = clock.now();
     if (wanted.scopes.length === 0) throw invalid('A key needs at least one scope: read, write or admin.', 'scopes');
     if (wanted.expiresAt !== null && wanted.expiresAt <= now) throw invalid('The expiry is in the past.', 'expires_at');
-    const { key, digest } = newKey(wanted, secret);
-    return { key: await store.createKey({ key: { ...key, tenant, user }, digest, now }), secret };
+    const id = ids.uuid();
+    const secret = secretOf(id);
+    const { key, digest } = newKey(wanted, secret, id);
+    const { value } = await store.createKey({
+      owner: principal,
+      now,
+      once: storedOnce(ids, again),
+      key: { ...key, tenant: principal.tenant, user },
+      digest,
+    });
+    return { key: value, secret: value.id === id ? secret : secretOf(value.id) };
   }
 
-  function newKey(wanted: Omit<NewKey, 'user'>, secret: string) {
+  function newKey(wanted: Omit<NewKey, 'user'>, secret: string, id: string) {
     const { kind, name, scopes, rates, expiresAt } = wanted;
-    const facts = { id: ids.uuid(), hint: secret.slice(-4), createdAt: clock.now(), revokedAt: null };
+    const facts = { id, hint: secret.slice(-4), createdAt: clock.now(), revokedAt: null };
     return { key: { ...facts, kind, name, scopes, rates, expiresAt }, digest: ids.digest(secret) };
   }
 }

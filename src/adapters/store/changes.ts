@@ -1,8 +1,11 @@
 /** The feed of a user: one numbered line for each thing that happened to a listed conversation. */
 
+import type { Change, ChangeType } from '#core/change.ts';
+import type { Owner } from '#core/principal.ts';
+import type { Feed } from '#ports/store.ts';
 import type { ConversationRow } from './conversation-rows.ts';
 import { type Sql, statement } from './sql.ts';
-import type { ChangeType, Row } from './tables.ts';
+import type { Row } from './tables.ts';
 
 const countChange = statement<{ tenant: string; user: string }>(`
   update users set last_change = last_change + 1 where tenant = :tenant and id = :user`);
@@ -12,6 +15,20 @@ const insertChange = statement<Omit<Row<'changes'>, 'row' | 'number'>>(`
   insert into changes (tenant, "user", number, type, conversation, run, created_at)
   select tenant, id, last_change, :type, :conversation, :run, :created_at
   from users where tenant = :tenant and id = :user`);
+
+const selectNewest = statement<{ tenant: string; user: string }, { last_change: number }>(`
+  select last_change from users where tenant = :tenant and id = :user`);
+
+const selectOldest = statement<{ tenant: string; user: string }, { number: number }>(`
+  select number from changes where tenant = :tenant and "user" = :user order by number limit 1`);
+
+const selectChanges = statement<
+  { tenant: string; user: string; since: number; limit: number },
+  Omit<Row<'changes'>, 'row'>
+>(`
+  select number, type, conversation, run, created_at from changes
+  where tenant = :tenant and "user" = :user and number > :since
+  order by number limit :limit + 0`);
 
 /** Writes a line about a conversation to the feed of its user, whose row exists; none about an unlisted one. */
 export async function addChange(
@@ -25,4 +42,22 @@ export async function addChange(
   const { tenant, user } = conversation;
   await sql.run(countChange, { tenant, user });
   await sql.run(insertChange, { tenant, user, type, conversation: conversation.id, run, created_at: now });
+  sql.changed(tenant, user);
+}
+
+export async function readChanges(
+  sql: Sql,
+  read: { owner: Owner; since: number | null; limit: number },
+): Promise<Feed> {
+  const { tenant, user } = read.owner;
+  const newest = (await sql.first(selectNewest, { tenant, user }))?.last_change ?? 0;
+  const oldest = (await sql.first(selectOldest, { tenant, user }))?.number ?? newest + 1;
+  const since = read.since ?? oldest - 1;
+  const rows = await sql.all(selectChanges, { tenant, user, since, limit: read.limit });
+  return { changes: rows.map(toChange), newest, expired: since < oldest - 1 || since > newest };
+}
+
+function toChange(row: Omit<Row<'changes'>, 'row'>): Change {
+  const { number, type, conversation, run } = row;
+  return { number, type, conversation, run, createdAt: row.created_at };
 }

@@ -1,9 +1,11 @@
 /** Conversations: made, found, listed, changed, deleted. */
 
+import type { ChangeType } from '#core/change.ts';
 import type { Conversation } from '#core/conversation.ts';
+import { notFound } from '#core/errors.ts';
 import type { ConversationRef } from '#core/ids.ts';
 import type { Owner } from '#core/principal.ts';
-import type { ListConversations, NewConversation, Outcome } from '#ports/store.ts';
+import type { ConversationUpdate, ListConversations, NewConversation, Outcome } from '#ports/store.ts';
 import { addChange } from './changes.ts';
 import {
   CONVERSATIONS,
@@ -16,7 +18,8 @@ import {
 import { doOnce, forgetConversation } from './idempotency.ts';
 import { deleteLogs } from './logs.ts';
 import { insertInto, type Sql, statement } from './sql.ts';
-import type { Flag } from './tables.ts';
+import type { Flag, Row } from './tables.ts';
+import { findInConversation } from './turns.ts';
 import { ensureUser } from './users.ts';
 
 type Unit<T> = T & { owner: Owner; now: number; once: { key: string; command: string } | null };
@@ -72,8 +75,11 @@ const nextNumber = statement<{ tenant: string }, { number: number }>(`
 const updateActive = statement<{ tenant: string; user: string; conversation: string }>(`
   update users set active_conversation = :conversation where tenant = :tenant and id = :user`);
 
-const updateShown = statement<{ id: string; title: string | null; archived: Flag; updatedAt: number }>(`
-  update conversations set title = :title, archived = :archived, updated_at = :updatedAt where id = :id`);
+const updateRow = statement<Row<'conversations'>>(`
+  update conversations set
+    title = :title, archived = :archived, updated_at = :updated_at, assistant = :assistant, metadata = :metadata,
+    head = :head, head_depth = :head_depth
+  where id = :id`);
 
 const updateUntitled = statement<{ id: string; title: string }>(`
   update conversations set title = :title where id = :id and title is null`);
@@ -151,21 +157,36 @@ export async function listConversations(sql: Sql, list: ListConversations): Prom
 
 export async function updateConversation(
   sql: Sql,
-  unit: Unit<{ ref: ConversationRef; set: { title?: string; updatedAt?: number; archived?: boolean } }>,
+  unit: Unit<{ ref: ConversationRef; set: ConversationUpdate }>,
 ): Promise<Outcome<Conversation>> {
   const { owner, now, set } = unit;
   return doOnce(sql, unit, async () => {
     const row = await requireOwned(sql, owner, unit.ref);
-    const archived = set.archived === undefined ? row.archived : set.archived ? 1 : 0;
+    const head = set.head === undefined ? undefined : await findInConversation(sql, row.id, set.head);
+    if (set.head !== undefined && head === undefined) throw notFound('Item');
     const moves = set.title !== undefined || set.updatedAt !== undefined;
-    const renamed = set.title !== undefined && set.title !== row.title;
-    const updatedAt = moves ? (set.updatedAt ?? now) : row.updated_at;
-    const changed = { ...row, title: set.title ?? row.title, archived, updated_at: updatedAt };
-    await sql.run(updateShown, { id: row.id, title: changed.title, archived, updatedAt });
-    if (renamed) await addChange(sql, row, 'conversation-renamed', null, now);
-    if (archived !== row.archived) await addChange(sql, row, 'conversation-archived', null, now);
+    const changed: ConversationRow = {
+      ...row,
+      title: set.title === undefined ? row.title : set.title,
+      archived: set.archived === undefined ? row.archived : set.archived ? 1 : 0,
+      updated_at: moves ? (set.updatedAt ?? now) : row.updated_at,
+      assistant: set.assistant ?? row.assistant,
+      metadata: set.metadata === undefined ? row.metadata : JSON.stringify(set.metadata),
+      ...(head !== undefined && { head: head.id, head_depth: head.depth }),
+    };
+    await sql.run(updateRow, changed);
+    for (const type of changesBetween(row, changed)) await addChange(sql, row, type, null, now);
     return { value: toConversation(changed), conversation: row.id };
   });
+}
+
+function changesBetween(before: ConversationRow, after: ConversationRow): ChangeType[] {
+  const types: ChangeType[] = [];
+  if (after.title !== before.title) types.push('conversation-renamed');
+  if (after.archived !== before.archived) types.push('conversation-archived');
+  const others = ['updated_at', 'assistant', 'metadata', 'head'] as const;
+  if (types.length === 0 && others.some((name) => after[name] !== before[name])) types.push('conversation-updated');
+  return types;
 }
 
 export async function nameConversation(

@@ -1,9 +1,12 @@
 /** Invites: links that give their user a key, once. */
 
-import type { ApiKey, Invite } from '#core/principal.ts';
+import type { Once } from '#core/once.ts';
+import type { ApiKey, Invite, Owner } from '#core/principal.ts';
+import type { Outcome } from '#ports/store.ts';
+import { doOnce } from './idempotency.ts';
 import { insertInto, type Sql, statement } from './sql.ts';
 import type { Row } from './tables.ts';
-import { createKey, ensureUser } from './users.ts';
+import { addKey, ensureUser } from './users.ts';
 
 const insertInvite = insertInto('invites', ['digest', 'tenant', 'user', 'created_at', 'expires_at']);
 
@@ -11,10 +14,17 @@ const selectInvite = statement<{ digest: string }, Row<'invites'>>(`select * fro
 
 const removeInvite = statement<{ digest: string }>(`delete from invites where digest = :digest`);
 
-export async function createInvite(sql: Sql, { invite, digest }: { invite: Invite; digest: string }): Promise<void> {
+export async function createInvite(
+  sql: Sql,
+  unit: { owner: Owner; now: number; once: Once | null; id: string; invite: Invite; digest: string },
+): Promise<Outcome<{ id: string; invite: Invite }>> {
+  const { id, invite, digest } = unit;
   const { tenant, user, createdAt, expiresAt } = invite;
-  await ensureUser(sql, { tenant, user, keyless: false }, createdAt);
-  await sql.run(insertInvite, { digest, tenant, user, created_at: createdAt, expires_at: expiresAt });
+  return doOnce(sql, unit, async () => {
+    await ensureUser(sql, { tenant, user, keyless: false }, createdAt);
+    await sql.run(insertInvite, { digest, tenant, user, created_at: createdAt, expires_at: expiresAt });
+    return { value: { id, invite }, conversation: null };
+  });
 }
 
 export async function redeemInvite(
@@ -26,5 +36,5 @@ export async function redeemInvite(
   if (invite === undefined || invite.expires_at <= now) return null;
   await sql.run(removeInvite, { digest });
   const { tenant, user } = invite;
-  return createKey(sql, { key: { ...key, tenant, user }, digest: keyDigest, now });
+  return addKey(sql, { key: { ...key, tenant, user }, digest: keyDigest, now });
 }

@@ -48,10 +48,10 @@ export async function acceptMessage(sql: Sql, unit: AcceptMessage): Promise<Outc
   if (kept !== null) return replay(sql, unit, kept);
 
   const { owner, now } = unit;
-  const row =
+  const { row, made: begun } =
     'ref' in unit.conversation
-      ? await requireOwned(sql, owner, unit.conversation.ref)
-      : (await makeConversation(sql, unit, unit.conversation.create)).row;
+      ? { row: await requireOwned(sql, owner, unit.conversation.ref), made: false }
+      : await makeConversation(sql, unit, unit.conversation.create);
   const replaced = unit.replaces === undefined ? null : await requireUserTurn(sql, row.id, unit.replaces);
   const parent = replaced === null ? await findParent(sql, unit, row) : parentOf(replaced);
   await checkExternalId(sql, row.id, unit.input, replaced);
@@ -66,6 +66,7 @@ export async function acceptMessage(sql: Sql, unit: AcceptMessage): Promise<Outc
     unit.answer === null || place === null
       ? null
       : await addAnswer(sql, row, { wanted: unit.answer, parent: input, answers: input.id, place, now });
+  if (made === null && !begun) await addChange(sql, row, 'conversation-updated', null, now);
   const conversation = await moveHead(sql, row, made?.answer ?? input, now);
   const answer = made?.answer.id ?? null;
   await remember(sql, unit, { conversation: row.id, input: input.id, answer, result: null });
@@ -312,7 +313,7 @@ async function addAnswerRun(
   const request = { ...wanted.request, assistant: wanted.request.assistant ?? row.assistant };
   const status = place.free ? 'started' : 'queued';
   const run = await addRun(sql, { id, conversation: row, turn, answers, kind: 'answer', status, request, now });
-  if (place.free) await addChange(sql, row, 'run-started', id, now);
+  await addChange(sql, row, place.free ? 'run-started' : 'conversation-updated', place.free ? id : null, now);
   return run;
 }
 

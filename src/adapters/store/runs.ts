@@ -10,6 +10,7 @@ import { appendBatch, endLog } from './logs.ts';
 import { insertInto, type Sql, statement } from './sql.ts';
 import type { Flag, Row } from './tables.ts';
 import { giveRun, writeTurn } from './turns.ts';
+import { addUsage } from './usage.ts';
 
 /** What a run leaves of its turn. */
 const turnStatus: Record<EndStatus, TurnStatus> = {
@@ -182,6 +183,7 @@ export async function recordRun(sql: Sql, { run }: { run: Run }): Promise<void> 
     started_at: run.startedAt,
     ended_at: run.endedAt,
   });
+  await addUsage(sql, run, run.endedAt ?? run.createdAt);
 }
 
 export async function finishRun(sql: Sql, unit: FinishRun): Promise<{ next: Run | null }> {
@@ -204,8 +206,9 @@ export async function finishRun(sql: Sql, unit: FinishRun): Promise<{ next: Run 
   if (run.turn !== null) {
     await writeTurn(sql, { tenant: run.tenant, turn: run.turn, status: turnStatus[end.status], items, now });
   }
-  const { tenant, user, conversation: id, listed } = run;
-  if (run.kind !== 'answer' || id === null || listed === null) return { next: null };
+  const { tenant, user, kind, conversation: id, listed } = run;
+  await addUsage(sql, { tenant, user, kind, model: unit.model, usage: end.usage }, now);
+  if (kind !== 'answer' || id === null || listed === null) return { next: null };
   await sql.run(updateActivity, { id, now });
   await addChange(sql, { id, tenant, user, listed }, 'run-ended', run.id, now);
   return { next: unit.startNext ? await startNextRun(sql, { conversation: id, now }) : null };

@@ -39,6 +39,8 @@ export interface Sql {
   insert<P extends object, R>(statement: Statement<P, R>, values: P): number | Promise<number>;
   /** Runs a statement without rows and says how many rows it changed. */
   run<P extends object, R>(statement: Statement<P, R>, values: P): number | Promise<number>;
+  /** The feed of this user has a new line: whoever follows it is told once the unit is committed. */
+  changed(tenant: string, user: string): void;
 }
 
 /** A text with a database's own placeholders, and the names of the values these want, in order. */

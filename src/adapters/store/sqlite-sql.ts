@@ -6,7 +6,12 @@ import { type Sql, type Statement, type Value, withPlaceholders } from './sql.ts
 /** `Sql` that counts the statements run so far which change something. */
 export interface CountingSql extends Sql {
   writes: () => number;
+  /** The users whose feeds have changed since this was last asked. */
+  takeChanged: () => Feeds;
 }
+
+/** Users by tenant and id. */
+export type Feeds = [tenant: string, user: string][];
 
 interface Prepared {
   statement: StatementSync;
@@ -19,6 +24,7 @@ interface Prepared {
 export function openSql(database: DatabaseSync): CountingSql {
   const prepared = new Map<unknown, Prepared>();
   let writes = 0;
+  const changed = new Map<string, Feeds[number]>();
 
   function prepare<P, R>(statement: Statement<P, R>): Prepared {
     const { text, names } = withPlaceholders(statement.text, (number) => `?${number}`);
@@ -51,7 +57,14 @@ export function openSql(database: DatabaseSync): CountingSql {
       const it = get(statement);
       return Number(it.statement.run(...bind(it, values)).changes);
     },
+    changed: (tenant, user) => void changed.set(`${tenant}\0${user}`, [tenant, user]),
     writes: () => writes,
+    takeChanged: () => {
+      if (changed.size === 0) return [];
+      const taken = [...changed.values()];
+      changed.clear();
+      return taken;
+    },
   };
 }
 

@@ -7,7 +7,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { type ErrorCode, type ErrorDetails, ServiceError } from '#core/errors.ts';
 import { SQLITE, sqliteCode } from './sqlite-files.ts';
-import { type CountingSql, openSql } from './sqlite-sql.ts';
+import { type CountingSql, type Feeds, openSql } from './sqlite-sql.ts';
 import { units } from './units.ts';
 
 /** A unit by its number, its name and what it is given; `ping` answers once the thread gets to it. */
@@ -15,6 +15,9 @@ export type Call = [number: number, name: keyof typeof units | 'ping' | 'close',
 
 /** The answer to a call: what the unit gave, or how it failed. */
 export type Answer = [number: number, value: unknown, failure: Failure | null];
+
+/** What a group gave: the answers to its calls, and the users whose feeds it changed. */
+export type Answers = [answers: Answer[], changed: Feeds];
 
 /** An error as it crosses the thread; without a code it is one nobody foresaw. */
 export interface Failure {
@@ -59,7 +62,7 @@ function serve(port: MessagePort, database: DatabaseSync): void {
     for (let more = receiveMessageOnPort(port); more !== undefined; more = receiveMessageOnPort(port)) {
       for (const call of JSON.parse(more.message) as Call[]) calls.push(call);
     }
-    const answers = await run(calls);
+    const answers: Answers = [await run(calls), sql.takeChanged()];
     port.postMessage(JSON.stringify(answers));
     if (calls.some(([, name]) => name === 'close')) {
       database.close();

@@ -9,7 +9,7 @@ import { migrations as allMigrations } from './migrations/all.ts';
 import { createSearch, type Searching } from './search/search.ts';
 import { lockFolder, prepareFolder } from './sqlite-files.ts';
 import { openSql } from './sqlite-sql.ts';
-import type { Answer, Call } from './sqlite-writer.ts';
+import type { Answers, Call } from './sqlite-writer.ts';
 import { reads, units } from './units.ts';
 
 export interface SqliteOptions {
@@ -45,6 +45,7 @@ export async function openSqliteStore(options: SqliteOptions): Promise<Store> {
       ...writer.units,
       ...reader.reads,
       queued: writer.queued,
+      onChange: writer.onChange,
       health: (deep) => checkHealth(files.database, writer, reader, deep),
       close: async () => {
         reader.close();
@@ -80,6 +81,7 @@ interface Writer {
   units: Bound<typeof units>;
   ping: () => Promise<void>;
   queued: () => number;
+  onChange: Store['onChange'];
   close: () => Promise<void>;
 }
 
@@ -87,6 +89,7 @@ interface Writer {
 function startWriter(path: string, onWritten: () => void): Writer {
   const thread = new Worker(new URL('./sqlite-writer.ts', import.meta.url), { workerData: { path } });
   const waiting = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>();
+  const listeners = new Set<(tenant: string, user: string) => void>();
   let calls: Call[] = [];
   let number = 0;
   let broken: Error | null = null;
@@ -107,8 +110,9 @@ function startWriter(path: string, onWritten: () => void): Writer {
     calls = [];
   }
 
-  thread.on('message', (answers: string) => {
-    for (const [answered, value, failure] of JSON.parse(answers) as Answer[]) {
+  thread.on('message', (message: string) => {
+    const [answers, changed] = JSON.parse(message) as Answers;
+    for (const [answered, value, failure] of answers) {
       const it = waiting.get(answered);
       waiting.delete(answered);
       if (failure === null) it?.resolve(value as never);
@@ -116,6 +120,7 @@ function startWriter(path: string, onWritten: () => void): Writer {
       else it?.reject(new ServiceError(failure.code, failure.message, failure.details));
     }
     onWritten();
+    for (const [tenant, user] of changed) for (const listener of listeners) listener(tenant, user);
   });
   thread.on('error', (error) => fail(error instanceof Error ? error : new Error(String(error))));
   thread.on('exit', () => fail(new Error('The store is closed.')));
@@ -133,6 +138,10 @@ function startWriter(path: string, onWritten: () => void): Writer {
       await call('ping', null);
     },
     queued: () => waiting.size,
+    onChange: (listener) => {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
     close: async () => {
       const exit = new Promise((resolve) => thread.once('exit', resolve));
       await call('close', null);

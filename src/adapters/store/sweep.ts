@@ -1,5 +1,6 @@
 /** What expires (DESIGN.md, What expires), in steps that never hold the writer up for long. */
 
+import { MS_PER_DAY } from '#core/usage.ts';
 import { CONVERSATIONS, type ConversationRow } from './conversation-rows.ts';
 import { eraseConversation } from './conversations.ts';
 import { KEEP_OUTCOMES_MS } from './idempotency.ts';
@@ -10,6 +11,7 @@ const KEEP_LOGS_MS = 24 * HOUR_MS;
 const KEEP_CHANGES_MS = 30 * 24 * HOUR_MS;
 const KEEP_UNLISTED_MS = 30 * 24 * HOUR_MS;
 const KEEP_SEARCH_CHANGES = 10_000;
+const KEEP_USAGE_DAYS = 2 * 366;
 
 /** The most rows of a kind one step deletes. */
 const STEP = 500;
@@ -54,6 +56,14 @@ const removeInvites = statement<Step>(`
 const removeSessions = statement<Step>(`
   delete from sessions where digest in (
     select digest from sessions where expires_at <= :before order by expires_at limit :limit + 0)`);
+const removeTickets = statement<Step>(`
+  delete from tickets where digest in (
+    select digest from tickets where expires_at <= :before order by expires_at limit :limit + 0)`);
+
+/** Of the oldest rows. */
+const removeUsage = statement<Step>(`
+  delete from usage where day <= :before and "row" in (
+    select "row" from usage order by "row" limit :limit + 0)`);
 
 const selectUnlisted = statement<Step, ConversationRow>(`
   ${CONVERSATIONS} where c.listed = 0 and c.active_at <= :before order by c.active_at limit :limit + 0`);
@@ -67,6 +77,8 @@ export async function sweep(sql: Sql, { now }: { now: number }): Promise<boolean
     await sql.run(removeSearchChanges, { keep: KEEP_SEARCH_CHANGES, limit: STEP }),
     await sql.run(removeInvites, { before: now, limit: STEP }),
     await sql.run(removeSessions, { before: now, limit: STEP }),
+    await sql.run(removeTickets, { before: now, limit: STEP }),
+    await sql.run(removeUsage, { before: Math.floor(now / MS_PER_DAY) - KEEP_USAGE_DAYS, limit: STEP }),
   ];
   const unlisted = await sql.all(selectUnlisted, { before: now - KEEP_UNLISTED_MS, limit: CONVERSATIONS_STEP });
   for (const row of unlisted) await eraseConversation(sql, row, now);

@@ -3,6 +3,7 @@
  * Every table carries the tenant. What each database makes of them is in `migrations/`.
  */
 
+import type { ChangeType } from '#core/change.ts';
 import type { RunKind, RunStatus } from '#core/run.ts';
 import type { Item, Role, TurnStatus } from '#core/turn.ts';
 
@@ -158,14 +159,6 @@ interface IdempotencyTable {
   created_at: number;
 }
 
-export type ChangeType =
-  | 'conversation-created'
-  | 'conversation-renamed'
-  | 'conversation-archived'
-  | 'conversation-deleted'
-  | 'run-started'
-  | 'run-ended';
-
 interface ChangesTable {
   row: number;
   tenant: string;
@@ -210,6 +203,38 @@ interface SessionsTable {
   expires_at: number;
 }
 
+/** What a user's answers cost on one day, by model. */
+interface UsageTable {
+  row: number;
+  tenant: string;
+  user: string;
+  /** Days since 1970-01-01, UTC: of the run's end. */
+  day: number;
+  /** '' where no model answered. */
+  model: string;
+  runs: number;
+  input_tokens: number;
+  cached_input_tokens: number;
+  output_tokens: number;
+  reasoning_tokens: number;
+}
+
+/** A ticket is there until it has expired. */
+interface TicketsTable {
+  digest: string;
+  tenant: string;
+  user: string;
+  /** The id of the key it was made with; null for none. */
+  key: string | null;
+  keyless: Flag;
+  finds_keyless: Flag;
+  path: string;
+  created_at: number;
+  /** When it was used first. */
+  used_at: number | null;
+  expires_at: number;
+}
+
 export interface Tables {
   tenants: TenantsTable;
   users: UsersTable;
@@ -226,6 +251,8 @@ export interface Tables {
   idempotency: IdempotencyTable;
   changes: ChangesTable;
   secrets: SecretsTable;
+  usage: UsageTable;
+  tickets: TicketsTable;
 }
 
 export type Row<T extends keyof Tables> = Tables[T];

@@ -1,6 +1,7 @@
 /** The store's units and reads by name: one SQL for every database. An adapter runs them, each unit in a transaction. */
 
 import { deleteAnswer, findAnswer } from './answers.ts';
+import { readChanges } from './changes.ts';
 import {
   createConversation,
   deleteConversation,
@@ -17,7 +18,9 @@ import { findRun, findRunOfTurn, finishRun, openRuns, recordRun, startNextRun, s
 import { keepSecret } from './secrets.ts';
 import { createSession, endSession, extendSession, findSession } from './sessions.ts';
 import { sweep } from './sweep.ts';
+import { createTicket, useTicket } from './tickets.ts';
 import { findItem, findMessage, findTurn, readChain, readContext, readPath, readTree } from './turns.ts';
+import { readUsage } from './usage.ts';
 import { createKey, createUser, findKey, findKeyById, listKeys, listUsers, pageUsers, revokeKey } from './users.ts';
 
 /** They write. */
@@ -30,6 +33,7 @@ export const units = {
   createInvite,
   createKey,
   createSession,
+  createTicket,
   createUser,
   deleteAnswer,
   deleteConversation,
@@ -46,6 +50,7 @@ export const units = {
   startTitleRun,
   sweep,
   updateConversation,
+  useTicket,
 };
 
 /** They do not. */
@@ -66,8 +71,10 @@ export const reads = {
   openRuns,
   pageUsers,
   readChain,
+  readChanges,
   readContext,
   readEvents,
   readPath,
   readTree,
+  readUsage,
 };

@@ -1,6 +1,10 @@
 /** Users and API keys. */
 
+import { invalid, notFound, type ServiceError } from '#core/errors.ts';
+import type { Once } from '#core/once.ts';
 import { type ApiKey, LOCAL_USER, type Owner, type User } from '#core/principal.ts';
+import type { ListByAge, Outcome } from '#ports/store.ts';
+import { doOnce } from './idempotency.ts';
 import { insertInto, type Sql, statement } from './sql.ts';
 import type { Flag, Row } from './tables.ts';
 
@@ -12,8 +16,25 @@ const insertUser = statement<{ tenant: string; id: string; keyless: Flag; now: n
 const selectUser = statement<{ tenant: string; id: string }, Row<'users'>>(`
   select * from users where tenant = :tenant and id = :id`);
 
-const selectUsers = statement<{ tenant: string }, Row<'users'>>(`
-  select * from users where tenant = :tenant order by created_at, id`);
+interface AgeValues {
+  tenant: string;
+  at: number;
+  id: string;
+  limit: number;
+}
+
+/** A table's rows of a tenant by age. */
+const selectByAge = <T extends 'users' | 'api_keys'>(table: T, direction: 'asc' | 'desc') =>
+  statement<AgeValues, Row<T>>(`
+    select * from ${table}
+    where tenant = :tenant and (created_at, id) ${direction === 'asc' ? '>' : '<'} (:at, :id)
+    order by created_at ${direction}, id ${direction} limit :limit + 0`);
+
+const selectUsers = { asc: selectByAge('users', 'asc'), desc: selectByAge('users', 'desc') };
+const selectKeys = { asc: selectByAge('api_keys', 'asc'), desc: selectByAge('api_keys', 'desc') };
+
+const EVERYTHING: ListByAge = { direction: 'asc', limit: Number.MAX_SAFE_INTEGER, after: null };
+const START = { asc: { created_at: -1, id: '' }, desc: { created_at: Number.MAX_SAFE_INTEGER, id: '' } };
 
 const selectUserPage = statement<
   { tenant: string; local: Flag; owner: string; after: string; limit: number },
@@ -43,9 +64,6 @@ const selectKeyByDigest = statement<{ digest: string }, Row<'api_keys'>>(`
 const selectKeyById = statement<{ tenant: string; id: string }, Row<'api_keys'>>(`
   select * from api_keys where id = :id and tenant = :tenant`);
 
-const selectKeys = statement<{ tenant: string }, Row<'api_keys'>>(`
-  select * from api_keys where tenant = :tenant order by created_at, id`);
-
 const updateKeyRevoked = statement<{ tenant: string; id: string; now: number }>(`
   update api_keys set revoked_at = :now where id = :id and tenant = :tenant and revoked_at is null`);
 
@@ -60,8 +78,12 @@ export async function createUser(sql: Sql, { user }: { user: User }): Promise<Us
   return row === undefined ? user : toUser(row);
 }
 
-export async function listUsers(sql: Sql, tenant: string): Promise<User[]> {
-  return (await sql.all(selectUsers, { tenant })).map(toUser);
+export async function listUsers(sql: Sql, tenant: string, page: ListByAge = EVERYTHING): Promise<User[]> {
+  const { after, direction, limit } = page;
+  const from = after === null ? START[direction] : await sql.first(selectUser, { tenant, id: after });
+  if (from === undefined) throw unknownAfter();
+  const values = { tenant, at: from.created_at, id: from.id, limit };
+  return (await sql.all(selectUsers[direction], values)).map(toUser);
 }
 
 export async function pageUsers(
@@ -72,8 +94,17 @@ export async function pageUsers(
   return (await sql.all(selectUserPage, values)).map(toUser);
 }
 
-export async function createKey(sql: Sql, unit: { key: ApiKey; digest: string; now: number }): Promise<ApiKey> {
-  const { key, digest, now } = unit;
+export async function createKey(
+  sql: Sql,
+  unit: { owner: Owner; now: number; once: Once | null; key: ApiKey; digest: string },
+): Promise<Outcome<ApiKey>> {
+  return doOnce(sql, unit, async () => ({ value: await addKey(sql, unit), conversation: null }));
+}
+
+export async function addKey(
+  sql: Sql,
+  { key, digest, now }: { key: ApiKey; digest: string; now: number },
+): Promise<ApiKey> {
   await ensureUser(sql, { tenant: key.tenant, user: key.user, keyless: false }, now);
   await sql.run(insertKey, {
     id: key.id,
@@ -102,16 +133,30 @@ export async function findKeyById(sql: Sql, tenant: string, id: string): Promise
   return row === undefined ? null : toKey(row);
 }
 
-export async function listKeys(sql: Sql, tenant: string): Promise<ApiKey[]> {
-  return (await sql.all(selectKeys, { tenant })).map(toKey);
+export async function listKeys(sql: Sql, tenant: string, page: ListByAge = EVERYTHING): Promise<ApiKey[]> {
+  const { after, direction, limit } = page;
+  const from = after === null ? START[direction] : await sql.first(selectKeyById, { tenant, id: after });
+  if (from === undefined) throw unknownAfter();
+  const values = { tenant, at: from.created_at, id: from.id, limit };
+  return (await sql.all(selectKeys[direction], values)).map(toKey);
 }
 
 export async function revokeKey(
   sql: Sql,
-  { tenant, id, now }: { tenant: string; id: string; now: number },
-): Promise<ApiKey | null> {
-  await sql.run(updateKeyRevoked, { tenant, id, now });
-  return findKeyById(sql, tenant, id);
+  unit: { owner: Owner; now: number; once: Once | null; id: string },
+): Promise<Outcome<ApiKey>> {
+  const { id, now } = unit;
+  const { tenant } = unit.owner;
+  return doOnce(sql, unit, async () => {
+    await sql.run(updateKeyRevoked, { tenant, id, now });
+    const key = await findKeyById(sql, tenant, id);
+    if (key === null) throw notFound('Key');
+    return { value: key, conversation: null };
+  });
+}
+
+function unknownAfter(): ServiceError {
+  return invalid('There is nothing with the id given as after.', 'after');
 }
 
 function toUser(row: Row<'users'>): User {

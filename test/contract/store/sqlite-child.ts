@@ -31,7 +31,8 @@ if (what === 'key') {
     expiresAt: null,
     revokedAt: null,
   };
-  await store.createKey({ key, digest: key.id, now: 1 });
+  const owner = { tenant: key.tenant, user: key.user, keyless: false, findsKeyless: false };
+  await store.createKey({ owner, now: 1, once: null, key, digest: key.id });
   say(key.id);
   await store.close();
 } else {

@@ -16,7 +16,11 @@ import { at, DAY, ending, newAnswer, newTurn, person, uuid } from './fixtures.ts
  * Recursive queries scan what they have found so far, and a sweep the oldest rows up to its limit; all runs that are
  * open are found by an index of these alone.
  */
-const allowed = [/^SCAN (path|page|log|oldest)$/, /^SCAN (run_events|changes)$/, /^SCAN runs USING INDEX runs_open$/];
+const allowed = [
+  /^SCAN (path|page|log|oldest)$/,
+  /^SCAN (run_events|changes|usage)$/,
+  /^SCAN runs USING INDEX runs_open$/,
+];
 
 describe('The queries of SQLite', () => {
   const folder = mkdtempSync(join(tmpdir(), 'parlance-plans-'));
@@ -104,16 +108,31 @@ async function useEverything(store: Store): Promise<void> {
   }
   await ann.create({ externalId: 'x', active: true });
   await ann.create({ listed: false });
-  await store.updateConversation({ owner, now: 4, once: null, ref, set: { title: 'T', archived: true } });
+  await store.updateConversation({
+    owner,
+    now: 4,
+    once: null,
+    ref,
+    set: { title: 'T', archived: true, head: answer.id },
+  });
   await store.nameConversation({ conversation: conversation.id, title: 'T', now: 4 });
   const key = { id: uuid(), tenant: owner.tenant, user: 'ann', kind: 'user' as const, name: null, hint: 'x' };
   const rest = { scopes: [], rates: null, createdAt: 1, expiresAt: null, revokedAt: null };
-  await store.createKey({ key: { ...key, ...rest }, digest: 'd', now: 1 });
-  await store.revokeKey({ tenant: owner.tenant, id: key.id, now: 1 });
+  const by = { owner, now: 1, once: null };
+  await store.createKey({ ...by, key: { ...key, ...rest }, digest: 'd' });
+  await store.revokeKey({ ...by, id: key.id });
   await store.findKey('d');
   await store.listKeys(owner.tenant);
+  await store.listKeys(owner.tenant, { direction: 'desc', limit: 2, after: key.id });
+  const ticket = { ...owner, keyId: key.id, path: '/p', createdAt: 1, expiresAt: 9 };
+  await store.createTicket({ ...by, id: uuid(), digest: 't', ticket });
+  await store.useTicket({ digest: 't', path: '/p', again: false, keepMs: 9, now: 2 });
   await store.createUser({ user: { tenant: owner.tenant, id: 'bob', keyless: false, createdAt: 1 } });
   await store.listUsers(owner.tenant);
+  await store.listUsers(owner.tenant, { direction: 'desc', limit: 2, after: 'ann' });
+  await store.readChanges({ owner, since: 0, limit: 9 });
+  await store.readUsage({ tenant: owner.tenant, user: 'ann', from: 0, to: 9, limit: 9 });
+  await store.readUsage({ tenant: owner.tenant, user: null, from: 0, to: 9, limit: 9 });
   await ann.remove(conversation.id, 5, { key: 'delete', command: 'd' });
   await store.deleteConversations({ owner, now: 6, once: null, limit: 9 });
   await store.sweep({ now: 100 * DAY });

@@ -248,20 +248,21 @@ describe('What SQLite keeps', () => {
       [
         [1, 'conversation-created', null],
         [2, 'run-started', first.run.id],
-        [3, 'run-ended', first.run.id],
-        [4, 'run-started', second.run.id],
-        [5, 'conversation-renamed', null],
+        [3, 'conversation-updated', null],
+        [4, 'run-ended', first.run.id],
+        [5, 'run-started', second.run.id],
         [6, 'conversation-renamed', null],
-        [7, 'conversation-archived', null],
-        [8, 'conversation-deleted', null],
+        [7, 'conversation-renamed', null],
+        [8, 'conversation-archived', null],
+        [9, 'conversation-deleted', null],
       ],
     );
     await store.sweep({ now: 30 * DAY });
-    assert.equal(look(folder, 'select * from changes').length, 8);
+    assert.equal(look(folder, 'select * from changes').length, 9);
     await store.sweep({ now: 30 * DAY + 2 });
     assert.equal(look(folder, 'select * from changes').length, 0);
     await ann.create();
-    assert.deepEqual(look(folder, 'select number from changes')[0], { __proto__: null, number: 9 });
+    assert.deepEqual(look(folder, 'select number from changes')[0], { __proto__: null, number: 10 });
     await store.close();
   });
 

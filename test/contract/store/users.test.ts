@@ -3,7 +3,7 @@ import { it } from 'node:test';
 import type { ApiKey } from '../../../src/core/principal.ts';
 import { DEFAULT_TENANT, LOCAL_USER } from '../../../src/core/principal.ts';
 import { describeStore } from './adapters.ts';
-import { at, person, uuid } from './fixtures.ts';
+import { at, person, refused, uuid } from './fixtures.ts';
 
 function newKey(given: Partial<ApiKey> = {}): ApiKey {
   return {
@@ -22,6 +22,11 @@ function newKey(given: Partial<ApiKey> = {}): ApiKey {
   };
 }
 
+/** An administrator of that tenant who writes, without an `Idempotency-Key`. */
+function by(tenant: string, now: number) {
+  return { owner: person({ tenant, user: 'admin' }), now, once: null };
+}
+
 describeStore('Keys and users', (given) => {
   it('has the tenant default with the user local from the start', async () => {
     const users = await given.store.listUsers(DEFAULT_TENANT);
@@ -36,7 +41,7 @@ describeStore('Keys and users', (given) => {
     const bare = newKey({ tenant: full.tenant, kind: 'service', name: null, rates: null, expiresAt: null, scopes: [] });
     for (const key of [full, bare]) {
       const digest = `digest of ${key.id}`;
-      assert.deepEqual(await given.store.createKey({ key, digest, now: 5 }), key);
+      assert.deepEqual((await given.store.createKey({ ...by(key.tenant, 5), key, digest })).value, key);
       assert.deepEqual(await given.store.findKey(digest), key);
       assert.deepEqual(await given.store.findKeyById(key.tenant, key.id), key);
     }
@@ -47,7 +52,7 @@ describeStore('Keys and users', (given) => {
 
   it("makes the key's user, who is not keyless, if there is none", async () => {
     const key = newKey();
-    await given.store.createKey({ key, digest: key.id, now: 7 });
+    await given.store.createKey({ ...by(key.tenant, 7), key, digest: key.id });
     const user = { tenant: key.tenant, id: 'ann', keyless: false, createdAt: 7 };
     assert.deepEqual(await given.store.listUsers(key.tenant), [user]);
   });
@@ -55,8 +60,8 @@ describeStore('Keys and users', (given) => {
   it("lists a tenant's keys, oldest first, revoked ones too", async () => {
     const tenant = uuid();
     const keys = [3, 1, 2].map((createdAt) => newKey({ tenant, createdAt }));
-    for (const key of keys) await given.store.createKey({ key, digest: key.id, now: 9 });
-    await given.store.revokeKey({ tenant, id: keys[0]?.id ?? '', now: 9 });
+    for (const key of keys) await given.store.createKey({ ...by(tenant, 9), key, digest: key.id });
+    await given.store.revokeKey({ ...by(tenant, 9), id: keys[0]?.id ?? '' });
     const listed = await given.store.listKeys(tenant);
     assert.deepEqual(
       listed.map(({ createdAt, revokedAt }) => [createdAt, revokedAt]),
@@ -71,14 +76,47 @@ describeStore('Keys and users', (given) => {
 
   it('revokes a key once, for its own tenant only', async () => {
     const key = newKey();
-    await given.store.createKey({ key, digest: key.id, now: 5 });
-    assert.equal(await given.store.revokeKey({ tenant: uuid(), id: key.id, now: 6 }), null);
-    assert.equal(await given.store.revokeKey({ tenant: key.tenant, id: uuid(), now: 6 }), null);
+    await given.store.createKey({ ...by(key.tenant, 5), key, digest: key.id });
+    await refused(given.store.revokeKey({ ...by(uuid(), 6), id: key.id }), 'not_found');
+    await refused(given.store.revokeKey({ ...by(key.tenant, 6), id: uuid() }), 'not_found');
     assert.deepEqual(await given.store.findKey(key.id), key);
     const revoked = { ...key, revokedAt: 7 };
-    assert.deepEqual(await given.store.revokeKey({ tenant: key.tenant, id: key.id, now: 7 }), revoked);
-    assert.deepEqual(await given.store.revokeKey({ tenant: key.tenant, id: key.id, now: 8 }), revoked);
+    assert.deepEqual((await given.store.revokeKey({ ...by(key.tenant, 7), id: key.id })).value, revoked);
+    assert.deepEqual((await given.store.revokeKey({ ...by(key.tenant, 8), id: key.id })).value, revoked);
     assert.deepEqual(await given.store.findKey(key.id), revoked);
+  });
+
+  it('gives keys and users in pages, both ways, of one tenant', async () => {
+    const tenant = uuid();
+    const keys = [5, 5, 6, 7].map((createdAt, i) => newKey({ tenant, createdAt, user: `u${i}` }));
+    for (const key of keys) await given.store.createKey({ ...by(tenant, key.createdAt), key, digest: key.id });
+    const other = newKey();
+    await given.store.createKey({ ...by(other.tenant, 6), key: other, digest: other.id });
+    for (const [list, ids] of [
+      [given.store.listKeys, keys.map(({ id }) => id)],
+      [given.store.listUsers, keys.map(({ user }) => user)],
+    ] as const) {
+      for (const direction of ['asc', 'desc'] as const) {
+        const seen: string[] = [];
+        for (let after: string | null = null; ; after = seen.at(-1) ?? null) {
+          const page = await list(tenant, { direction, limit: 3, after });
+          seen.push(...page.map(({ id }) => id));
+          if (page.length < 3) break;
+        }
+        assert.deepEqual(seen, direction === 'asc' ? ids : ids.toReversed());
+      }
+      await refused(list(tenant, { direction: 'asc', limit: 3, after: other.id }), 'invalid_request');
+    }
+  });
+
+  it('gives a key once for one Idempotency-Key', async () => {
+    const tenant = uuid();
+    const once = { key: 'k', command: 'c' };
+    const make = (key: ApiKey) => given.store.createKey({ ...by(tenant, 5), once, key, digest: key.id });
+    const first = await make(newKey({ tenant }));
+    const again = await make(newKey({ tenant }));
+    assert.deepEqual(again, { value: first.value, replayed: true });
+    assert.equal((await given.store.listKeys(tenant)).length, 1);
   });
 
   it('makes a user once, and gives the one there is', async () => {
@@ -111,7 +149,7 @@ describeStore('Invites', (given) => {
 
   it('makes the key of its user, once, of 20 calls at once', async () => {
     const tenant = uuid();
-    await given.store.createInvite({ invite: invite(tenant), digest: tenant });
+    await given.store.createInvite({ ...by(tenant, 5), id: uuid(), invite: invite(tenant), digest: tenant });
     const all = await Promise.all(Array.from({ length: 20 }, () => redeem(tenant, 10)));
     const keys = all.filter((key) => key !== null);
     assert.equal(keys.length, 1);
@@ -122,7 +160,7 @@ describeStore('Invites', (given) => {
 
   it('makes its user, and no key once it has expired, nor without an invite', async () => {
     const tenant = uuid();
-    await given.store.createInvite({ invite: invite(tenant), digest: tenant });
+    await given.store.createInvite({ ...by(tenant, 5), id: uuid(), invite: invite(tenant), digest: tenant });
     assert.deepEqual(
       (await given.store.listUsers(tenant)).map(({ id }) => id),
       ['guest'],
@@ -135,7 +173,7 @@ describeStore('Invites', (given) => {
 
   it('is swept away when it has expired', async () => {
     const tenant = uuid();
-    await given.store.createInvite({ invite: invite(tenant), digest: tenant });
+    await given.store.createInvite({ ...by(tenant, 5), id: uuid(), invite: invite(tenant), digest: tenant });
     await given.store.sweep({ now: 49 });
     await given.store.sweep({ now: 50 });
     assert.equal(await redeem(tenant, 49), null);

@@ -6,5 +6,14 @@ import { itemsById } from './0003-items-by-id.ts';
 import { answers } from './0004-answers.ts';
 import { sessions } from './0005-sessions.ts';
 import { searchChanges } from './0006-search-changes.ts';
+import { usageAndTickets } from './0007-usage-and-tickets.ts';
 
-export const migrations: readonly string[] = [first, webActions, itemsById, answers, sessions, searchChanges];
+export const migrations: readonly string[] = [
+  first,
+  webActions,
+  itemsById,
+  answers,
+  sessions,
+  searchChanges,
+  usageAndTickets,
+];
