@@ -8,6 +8,7 @@ import { resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 import type { Assistant } from '#core/conversation.ts';
 import type { Rates } from '#core/principal.ts';
+import type { Price } from '#core/usage.ts';
 import type { McpServer } from './adapters/mcp/settings.ts';
 import type { ConfiguredProvider } from './config/file.ts';
 import * as parse from './config/settings.ts';
@@ -65,6 +66,8 @@ export interface Config {
   titles: 'model' | 'words' | 'off';
   assistants: Assistant[];
   mcpServers: McpServer[];
+  /** What models cost, by name. */
+  prices: ReadonlyMap<string, Price>;
   logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
   /** The key the command line sends to a running server. */
   clientKey: string | null;
@@ -212,6 +215,7 @@ export async function loadConfig(env: Env, cwd: string): Promise<Config> {
     titles: set.PARLANCE_TITLES,
     assistants: file?.assistants ?? [],
     mcpServers: file?.mcpServers ?? [],
+    prices: file?.prices ?? new Map(),
     logLevel: set.LOG_LEVEL,
     clientKey: set.PARLANCE_KEY,
   });

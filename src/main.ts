@@ -21,6 +21,7 @@ import { chats } from './dialects/chats/routes.ts';
 import { conversations } from './dialects/conversations/routes.ts';
 import { movieChat } from './dialects/movie-chat/routes.ts';
 import { openaiChat } from './dialects/openai-chat/routes.ts';
+import { parlance } from './dialects/parlance/routes.ts';
 import { accessRules } from './http/access.ts';
 import type { Dialect } from './http/route.ts';
 import { createServer } from './http/server.ts';
@@ -30,6 +31,7 @@ import { createAdmit } from './service/admit.ts';
 import { createAssistants } from './service/assistants.ts';
 import { createAuthenticate, createKeyCache } from './service/authenticate.ts';
 import { createBranches } from './service/branches.ts';
+import { createChanges } from './service/changes.ts';
 import { createCompletions } from './service/completions.ts';
 import { createConversations } from './service/conversations.ts';
 import { createFollowRun } from './service/follow-run.ts';
@@ -44,10 +46,12 @@ import { createMessages } from './service/send-message.ts';
 import type { Services } from './service/services.ts';
 import { createSessions } from './service/sessions.ts';
 import { startSweep } from './service/sweep.ts';
+import { createTickets } from './service/tickets.ts';
 import { createTimeLimits } from './service/time-limits.ts';
 import { createTitles } from './service/titles.ts';
 import { createToolCalls } from './service/tool-calls.ts';
 import { createToolRounds } from './service/tool-rounds.ts';
+import { createUsage } from './service/usage.ts';
 import { createSearches } from './service/web-searches.ts';
 
 /** A running server. */
@@ -78,7 +82,9 @@ const WEB_FOLDER = fileURLToPath(new URL('../web/dist', import.meta.url));
 
 /** Adding a dialect is adding a folder and one line here. */
 export function dialectsOf(services: Services): Dialect[] {
-  return [movieChat, chatSessions, conversations, chats, ask, openaiChat, aiSdk].map((dialect) => dialect(services));
+  return [movieChat, chatSessions, conversations, chats, ask, openaiChat, aiSdk, parlance].map((dialect) =>
+    dialect(services),
+  );
 }
 
 /** The models of a configuration, looked for once: for `doctor` and `model list`. The guide is never among them. */
@@ -116,7 +122,7 @@ export async function serve(config: Config): Promise<Running> {
   const toolRounds = createToolRounds({ modelCalls, toolCalls, assistants, searches, sources, rounds });
   const runLoop = createRunLoop({ store, liveRuns, toolRounds, clock, onCompleted, onError });
   const cache = createKeyCache({ store, clock });
-  const keys = createKeys({ store, clock, ids, cache });
+  const keys = createKeys({ store, clock, ids, cache, publicUrl: config.access.publicUrl });
   const sessions = createSessions({ store, clock, ids, keys: cache });
   const runBounds = createRunBounds({ liveRuns, bounds: config.bounds });
   const messages = createMessages({ store, clock, ids, liveRuns, runLoop, runBounds });
@@ -132,6 +138,10 @@ export async function serve(config: Config): Promise<Running> {
     completions: createCompletions({ store, models, liveRuns, runLoop, messages, runBounds, runs, clock, ids }),
     search: createSearch({ store, clock }),
     keys,
+    assistants,
+    changes: createChanges({ store }),
+    tickets: createTickets({ store, clock, ids }),
+    usage: createUsage({ store, clock, prices: config.prices }),
   };
 
   let closing: Promise<void> | null = null;
@@ -143,7 +153,11 @@ export async function serve(config: Config): Promise<Running> {
       maxStreamsPerUser: config.bounds.maxStreamsPerUser,
     },
     dialects: dialectsOf(services),
-    gate: { authenticate: services.authenticate, admit: services.admit.admit },
+    gate: {
+      authenticate: services.authenticate,
+      redeemTicket: services.tickets.redeem,
+      admit: services.admit.admit,
+    },
     isLive: ({ tenant, keyId, session }) =>
       session === undefined ? keys.isLive(tenant, keyId ?? '') : sessions.isOpen(session),
     system: {

@@ -30,7 +30,7 @@ export async function invite(invocation: Invocation): Promise<number> {
   const { access, listen } = await invocation.config();
   return withCore(invocation, async (core) => {
     const { token, expiresAt } = await core.keys.invite(OWNER, user);
-    const url = `${access.publicUrl ?? `http://localhost:${listen.port}`}/invite/${token}`;
+    const url = core.keys.inviteUrl(token, access.publicUrl ?? `http://localhost:${listen.port}`);
     if (invocation.flag('json')) {
       print(JSON.stringify({ url, user, expires_at: new Date(expiresAt).toISOString() }));
       return 0;

@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import type { Assistant } from '#core/conversation.ts';
+import type { Price } from '#core/usage.ts';
 import type { McpServer } from '../adapters/mcp/settings.ts';
 import { nearest } from '../nearest.ts';
 import { mcpServer, serverName, toMcpServer } from './mcp.ts';
@@ -20,6 +21,8 @@ export interface ConfigFile {
   assistants: Assistant[];
   providers: ConfiguredProvider[];
   mcpServers: McpServer[];
+  /** What models cost, by name. */
+  prices: ReadonlyMap<string, Price>;
 }
 
 /** The names under which models are asked of what is built in. */
@@ -74,10 +77,29 @@ const provider = z.strictObject({
   apiKeyEnv: z.string().min(1, 'must not be empty').optional(),
 });
 
+const perMillion = z.number().min(0, 'must not be negative').max(1e6, 'must be at most 1000000');
+/** What a million tokens cost, in a currency of one's own. */
+const priced = z
+  .strictObject({
+    inputPerMillion: perMillion,
+    cachedInputPerMillion: perMillion.optional(),
+    outputPerMillion: perMillion,
+  })
+  .transform(
+    (given): Price => ({
+      input: given.inputPerMillion,
+      cachedInput: given.cachedInputPerMillion ?? given.inputPerMillion,
+      output: given.outputPerMillion,
+    }),
+  );
+
 const file = z.strictObject({
   $schema: z.string().optional(),
   model: model.nullable().default(null),
   assistants: z.array(assistant).max(1000, 'must hold at most 1000 assistants').default([]),
+  models: z
+    .record(z.string().min(1, 'must not be empty').max(255, 'must be at most 255 characters'), priced)
+    .default({}),
   providers: z.array(provider).max(50, 'must hold at most 50 providers').default([]),
   mcpServers: z.record(serverName, mcpServer).default({}),
 });
@@ -86,6 +108,7 @@ const file = z.strictObject({
 const FIELDS: Record<string, string[]> = {
   '': Object.keys(file.shape),
   assistants: Object.keys(assistant.in.shape),
+  models: Object.keys(priced.in.shape),
   providers: Object.keys(provider.shape),
   mcpServers: Object.keys(mcpServer.shape),
 };
@@ -125,6 +148,7 @@ export function readConfigFile(
   return {
     model: parsed.data.model,
     assistants,
+    prices: new Map(Object.entries(parsed.data.models)),
     providers: providers.map(({ id, baseUrl, apiKey, apiKeyEnv }, i): ConfiguredProvider => {
       if (apiKey !== undefined && apiKeyEnv !== undefined) {
         report(`providers[${i}] has both apiKey and apiKeyEnv: keep one of them.`);
@@ -162,6 +186,7 @@ const TYPES: Record<string, string> = {
   object: 'an object',
   boolean: 'true or false',
   record: 'an object',
+  number: 'a number',
 };
 
 function sentence(issue: z.core.$ZodIssue, json: unknown): string {

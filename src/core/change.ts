@@ -17,5 +17,7 @@ export interface Change {
   type: ChangeType;
   conversation: string;
   run: string | null;
+  /** The answer turn of that run, while it is there. */
+  answer: string | null;
   createdAt: number;
 }

@@ -21,9 +21,14 @@ export interface Gatekeeper {
     users: string[];
     loose: boolean;
   }): Promise<Principal>;
+  /** Whoever made the ticket; throws `unauthorized`. */
+  redeemTicket(shown: { ticket: string; path: string; resumes: boolean; local: boolean }): Promise<Principal>;
   /** Counts a request; null where no limit applies; throws `rate_limited`. */
   admit(principal: Principal, bucket: Bucket): Envelope['admission'];
 }
+
+/** What browsers open without headers of their own, and so with a ticket. */
+export type Opens = 'stream' | 'socket';
 
 export type Bucket = 'run' | 'light';
 
@@ -54,13 +59,22 @@ export function createGate(parts: { keeper: Gatekeeper; rules: AccessRules; log:
    * Who is asking. A refused Host or Origin is forgiven to a valid key alone.
    *
    * @param changes a cookie counts only where the request is known to come from a page of this server
+   * @param opens what a ticket would be for; null: none is taken
    */
-  function identify(exchange: Exchange, visit: Visit, users: string[], changes: boolean): Promise<Principal> {
+  function identify(
+    exchange: Exchange,
+    visit: Visit,
+    users: string[],
+    { changes, opens }: { changes: boolean; opens: Opens | null },
+  ): Promise<Principal> {
     const { dialect, request } = exchange;
     const { headers } = request;
     const key = keyOf(headers.authorization);
     const { refused } = visit;
     if (refused !== null && key === null) throw forbid(exchange, refused);
+    const { ticket } = request.query as { ticket?: unknown };
+    if (key === null && opens !== null && ticket !== undefined)
+      return redeem(exchange, visit, users, { ticket: String(ticket), opens });
     const asking = keeper.authenticate({
       key,
       session: dialect.standard === true ? sessionOf(rules, headers.cookie) : null,
@@ -76,6 +90,21 @@ export function createGate(parts: { keeper: Gatekeeper; rules: AccessRules; log:
       const wrong = error instanceof ServiceError && error.code === 'unauthorized';
       throw wrong ? forbid(exchange, refused) : error;
     });
+  }
+
+  async function redeem(
+    { request, dialect }: Exchange,
+    visit: Visit,
+    users: string[],
+    { ticket, opens }: { ticket: string; opens: Opens },
+  ): Promise<Principal> {
+    const resumes = opens === 'stream' && (request.headers['last-event-id'] ?? '') !== '';
+    const local = visit.local && dialect.access === 'local';
+    const principal = await keeper.redeemTicket({ ticket, path: request.raw.url ?? '', resumes, local });
+    if (users.some((user) => user !== principal.user)) {
+      throw new ServiceError('forbidden', 'The ticket was made for another user.');
+    }
+    return principal;
   }
 
   /** The 403 for a Host or Origin, and its log line. */

@@ -170,12 +170,21 @@ function parameters(dialect: Dialect, route: Route, path: string, schemas: Json)
       required: query.required.includes(name),
       schema,
     })),
+    ...(route.method === 'SOCKET' || route.streams === true ? [TICKET] : []),
     ...(dialect.namesUser ? [header('X-User-ID', 'The user who is asking.')] : []),
     ...(route.method === 'SOCKET' || route.method === 'GET'
       ? []
       : [header('Idempotency-Key', 'Makes retrying safe: the same key and command give the same result for 24 h.')]),
   ];
 }
+
+const TICKET: Json = {
+  name: 'ticket',
+  in: 'query',
+  required: false,
+  description: 'Of POST /v1/tickets, for browsers, which can set no headers here.',
+  schema: { type: 'string' },
+};
 
 function header(name: string, description: string): Json {
   return { name, in: 'header', required: false, description, schema: { type: 'string', maxLength: 255 } };

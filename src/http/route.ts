@@ -139,6 +139,8 @@ export interface HttpRoute<
   answers: Answer[];
   /** The kind of a counted request: one that can start a run, or any other (they differ in the standards); `none`: free. */
   counts: 'run' | 'other' | 'none';
+  /** A GET that gives an event stream, and takes a ticket for it (DESIGN.md, Access). */
+  streams?: true;
   /**
    * Answers anybody. `true`: no key, no Host or Origin check, a principal who may do nothing. `unless-known`: whoever is
    * known is known, and whoever shows neither key nor session is nobody.

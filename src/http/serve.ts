@@ -13,7 +13,7 @@ import { type BodyRules, checkText, readBody } from './body.ts';
 import { makeCall } from './call.ts';
 import type { Connections } from './connections.ts';
 import { Exchange, type Log } from './exchange.ts';
-import { type Bucket, type Gate, type Gatekeeper, namedUsers, requireScope } from './gate.ts';
+import { type Bucket, type Gate, type Gatekeeper, namedUsers, type Opens, requireScope } from './gate.ts';
 import type { RouteMeter } from './metrics.ts';
 import { idempotencyKey, once } from './once.ts';
 import type { Dialect, Reply, Route, SocketRoute } from './route.ts';
@@ -85,7 +85,7 @@ export function createServe(parts: {
       const changes = route.method !== 'GET' || route.scope !== 'read';
       if (route.method === 'SOCKET' || route.open !== true) {
         users = namedUsers(exchange);
-        const identifying = gate.identify(exchange, visit, users, changes);
+        const identifying = gate.identify(exchange, visit, users, { changes, opens: opensOf(route) });
         if (route.method !== 'SOCKET' && route.open === 'unless-known') principal = await identifying.catch(orNobody);
         else {
           principal = await identifying;
@@ -109,7 +109,8 @@ export function createServe(parts: {
         body = readBody(request.raw, reply.raw, endpoint.body);
         if (body instanceof Promise) body = await body;
         const named = dialect.namesUser ? userOf(body) : null;
-        if (named !== null) principal = await gate.identify(exchange, visit, [...users, named], changes);
+        if (named !== null)
+          principal = await gate.identify(exchange, visit, [...users, named], { changes, opens: null });
       }
       if (uncounted !== null) {
         uncounted = null;
@@ -147,7 +148,7 @@ export function createServe(parts: {
           return;
         }
       }
-      await gate.identify(exchange, visit, namedUsers(exchange), false);
+      await gate.identify(exchange, visit, namedUsers(exchange), { changes: false, opens: null });
       if (end.allow.length === 0) throw new ServiceError('not_found', 'There is nothing at this path.');
       const allow = end.allow.join(', ');
       throw new ServiceError('method_not_allowed', `${request.method} is not allowed here. Allowed: ${allow}.`, {
@@ -237,6 +238,12 @@ export function createServe(parts: {
 function orNobody(error: unknown): Principal {
   if (error instanceof ServiceError && error.code === 'key_required') return NOBODY;
   throw error;
+}
+
+/** What a ticket would be for, where the route takes one. */
+function opensOf(route: Route): Opens | null {
+  if (route.method === 'SOCKET') return 'socket';
+  return route.streams === true ? 'stream' : null;
 }
 
 function shuttingDown(): ServiceError {

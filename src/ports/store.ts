@@ -243,8 +243,7 @@ export interface Store {
   createKey(unit: Write & { key: ApiKey; digest: string }): Promise<Outcome<ApiKey>>;
   /** Revokes a key of the owner's tenant; twice is the same as once. */
   revokeKey(unit: Write & { id: string }): Promise<Outcome<ApiKey>>;
-  /** The same as `listKeys`, for users. */
-  listUsers(tenant: string, page?: ListByAge): Promise<User[]>;
+  listUsers(tenant: string): Promise<User[]>;
   /** By id, those after `after`. `local`: only the machine's owner, and who was made by a keyless call. */
   pageUsers(page: { tenant: string; local: boolean; after: string; limit: number }): Promise<User[]>;
   createUser(unit: { user: User }): Promise<User>;
@@ -270,6 +269,7 @@ export interface Store {
   createTicket(
     unit: Write & { id: string; ticket: Ticket; digest: string },
   ): Promise<Outcome<{ id: string; ticket: Ticket }>>;
+  hasTicket(digest: string): Promise<boolean>;
   /**
    * A ticket that may be used now for that path: for the first time before it expires, or with `again`, until `keepMs` after
    * it was made. `first`: this call used it. Null for any other.

@@ -50,10 +50,19 @@ export const OWNER: Principal = {
   findsKeyless: false,
 };
 
-/** @param parts.cache the server's own; a command beside the server has none */
-export function createKeys(parts: { store: Store; clock: Clock; ids: Ids; cache?: KeyCache }) {
+/**
+ * @param parts.cache the server's own; a command beside the server has none
+ * @param parts.publicUrl the address others reach the server by, where it is configured
+ */
+export function createKeys(parts: {
+  store: Store;
+  clock: Clock;
+  ids: Ids;
+  cache?: KeyCache;
+  publicUrl?: string | null;
+}) {
   const { store, clock, ids, cache } = parts;
-  return { create, list, revoke, isLive: isLiveKey, ensureOwnerKey, listUsers, pageUsers, invite, redeem };
+  return { create, list, revoke, isLive: isLiveKey, ensureOwnerKey, listUsers, pageUsers, invite, inviteUrl, redeem };
 
   async function create(principal: Principal, wanted: NewKey, again: SecretOnce | null = null): Promise<IssuedKey> {
     requireAdmin(principal);
@@ -104,10 +113,9 @@ export function createKeys(parts: { store: Store; clock: Clock; ids: Ids; cache?
     );
   }
 
-  /** As `list`. */
-  async function listUsers(principal: Principal, page?: ListByAge): Promise<User[]> {
+  async function listUsers(principal: Principal): Promise<User[]> {
     requireAdmin(principal);
-    return store.listUsers(principal.tenant, page);
+    return store.listUsers(principal.tenant);
   }
 
   /** Users by name: all with the scope `admin`; whoever is keyless sees those of this machine, to switch between them. */
@@ -136,6 +144,11 @@ export function createKeys(parts: { store: Store; clock: Clock; ids: Ids; cache?
     });
     const { expiresAt } = value.invite;
     return { token: value.id === id ? token : secretFor(ids, again, value.id, INVITE_BYTES), expiresAt };
+  }
+
+  /** The link of an invite; `origin` is where it leads where no public address is configured. */
+  function inviteUrl(token: string, origin: string): string {
+    return `${parts.publicUrl ?? origin}/invite/${token}`;
   }
 
   /** Trades an invite for its user's own key. Throws `not_found` for one that is unknown, used or expired. */

@@ -1,14 +1,18 @@
 /** All use cases together: what `http` and the dialects are given. */
 
 import type { createAdmit } from './admit.ts';
+import type { Assistants } from './assistants.ts';
 import type { createAuthenticate } from './authenticate.ts';
 import type { createBranches } from './branches.ts';
+import type { createChanges } from './changes.ts';
 import type { createCompletions } from './completions.ts';
 import type { createConversations } from './conversations.ts';
 import type { createFollowRun } from './follow-run.ts';
 import type { createKeys } from './keys.ts';
 import type { createSearch } from './search.ts';
 import type { createMessages } from './send-message.ts';
+import type { createTickets } from './tickets.ts';
+import type { createUsage } from './usage.ts';
 
 export interface Services {
   authenticate: ReturnType<typeof createAuthenticate>;
@@ -20,4 +24,8 @@ export interface Services {
   completions: ReturnType<typeof createCompletions>;
   search: ReturnType<typeof createSearch>;
   keys: ReturnType<typeof createKeys>;
+  assistants: Assistants;
+  changes: ReturnType<typeof createChanges>;
+  tickets: ReturnType<typeof createTickets>;
+  usage: ReturnType<typeof createUsage>;
 }

@@ -146,6 +146,21 @@ const KNOWN: Record<string, Facts> = {
   'GET /ui/chat/:id': { ids: id, plain: page },
   'POST /ui/chat/:id/stop': { ids: id },
 
+  'GET /v1/assistants': {},
+  'GET /v1/usage': { plain: ['from', 'to', 'user', 'all'] },
+  // One's own feed; a number in somebody else's names nothing in it.
+  'GET /v1/changes': { plain: ['since', 'limit'] },
+  // A ticket stands for whoever asks, so a path of somebody else's leads nowhere: tested with that dialect.
+  'POST /v1/tickets': { body: { path: '/v1/changes' }, plain: ['path'] },
+  // Keys are of a tenant: another tenant's are tested with that dialect.
+  'POST /v1/keys': {
+    body: { user: 'made-by-the-walker' },
+    plain: ['user', 'kind', 'name', 'scopes', 'rates', 'per_minute', 'per_hour', 'expires_at'],
+  },
+  'GET /v1/keys': { plain: ['limit', 'order', 'after'] },
+  'DELETE /v1/keys/:key_id': { plain: ['key_id'] },
+  'POST /v1/invites': { body: { name: 'made-by-the-walker' }, plain: ['name'] },
+
   'GET /healthz': {},
   'GET /readyz': {},
   'GET /metrics': {},

@@ -69,6 +69,7 @@ export async function serve({ dialects, limits, webFolder, ...given }: ServeOpti
     dialects,
     gate: {
       authenticate: authenticator(revoked, ended),
+      redeemTicket: () => Promise.reject(new ServiceError('unauthorized', 'No ticket is good here.')),
       admit({ user }: Principal, bucket) {
         if (quota.left-- <= 0) {
           throw new ServiceError('rate_limited', 'Rate limit reached.', { headers: { 'retry-after': '7' } });

@@ -22,13 +22,13 @@ const selectNewest = statement<{ tenant: string; user: string }, { last_change: 
 const selectOldest = statement<{ tenant: string; user: string }, { number: number }>(`
   select number from changes where tenant = :tenant and "user" = :user order by number limit 1`);
 
-const selectChanges = statement<
-  { tenant: string; user: string; since: number; limit: number },
-  Omit<Row<'changes'>, 'row'>
->(`
-  select number, type, conversation, run, created_at from changes
-  where tenant = :tenant and "user" = :user and number > :since
-  order by number limit :limit + 0`);
+type FeedRow = Omit<Row<'changes'>, 'row'> & { answer: string | null };
+
+const selectChanges = statement<{ tenant: string; user: string; since: number; limit: number }, FeedRow>(`
+  select c.number, c.type, c.conversation, c.run, c.created_at, r.turn as answer
+  from changes c left join runs r on r.id = c.run
+  where c.tenant = :tenant and c."user" = :user and c.number > :since
+  order by c.number limit :limit + 0`);
 
 /** Writes a line about a conversation to the feed of its user, whose row exists; none about an unlisted one. */
 export async function addChange(
@@ -57,7 +57,7 @@ export async function readChanges(
   return { changes: rows.map(toChange), newest, expired: since < oldest - 1 || since > newest };
 }
 
-function toChange(row: Omit<Row<'changes'>, 'row'>): Change {
-  const { number, type, conversation, run } = row;
-  return { number, type, conversation, run, createdAt: row.created_at };
+function toChange(row: FeedRow): Change {
+  const { number, type, conversation, run, answer } = row;
+  return { number, type, conversation, run, answer, createdAt: row.created_at };
 }

@@ -47,6 +47,10 @@ export async function createTicket(
   });
 }
 
+export async function hasTicket(sql: Sql, digest: string): Promise<boolean> {
+  return (await sql.first(selectTicket, { digest })) !== undefined;
+}
+
 export async function useTicket(
   sql: Sql,
   unit: { digest: string; path: string; again: boolean; keepMs: number; now: number },

@@ -18,7 +18,7 @@ import { findRun, findRunOfTurn, finishRun, openRuns, recordRun, startNextRun, s
 import { keepSecret } from './secrets.ts';
 import { createSession, endSession, extendSession, findSession } from './sessions.ts';
 import { sweep } from './sweep.ts';
-import { createTicket, useTicket } from './tickets.ts';
+import { createTicket, hasTicket, useTicket } from './tickets.ts';
 import { findItem, findMessage, findTurn, readChain, readContext, readPath, readTree } from './turns.ts';
 import { readUsage } from './usage.ts';
 import { createKey, createUser, findKey, findKeyById, listKeys, listUsers, pageUsers, revokeKey } from './users.ts';
@@ -65,6 +65,7 @@ export const reads = {
   findRunOfTurn,
   findSession,
   findTurn,
+  hasTicket,
   listConversations,
   listKeys,
   listUsers,

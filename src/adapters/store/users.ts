@@ -1,6 +1,6 @@
 /** Users and API keys. */
 
-import { invalid, notFound, type ServiceError } from '#core/errors.ts';
+import { invalid, notFound } from '#core/errors.ts';
 import type { Once } from '#core/once.ts';
 import { type ApiKey, LOCAL_USER, type Owner, type User } from '#core/principal.ts';
 import type { ListByAge, Outcome } from '#ports/store.ts';
@@ -16,6 +16,9 @@ const insertUser = statement<{ tenant: string; id: string; keyless: Flag; now: n
 const selectUser = statement<{ tenant: string; id: string }, Row<'users'>>(`
   select * from users where tenant = :tenant and id = :id`);
 
+const selectUsers = statement<{ tenant: string }, Row<'users'>>(`
+  select * from users where tenant = :tenant order by created_at, id`);
+
 interface AgeValues {
   tenant: string;
   at: number;
@@ -23,15 +26,13 @@ interface AgeValues {
   limit: number;
 }
 
-/** A table's rows of a tenant by age. */
-const selectByAge = <T extends 'users' | 'api_keys'>(table: T, direction: 'asc' | 'desc') =>
-  statement<AgeValues, Row<T>>(`
-    select * from ${table}
+const selectKeysByAge = (direction: 'asc' | 'desc') =>
+  statement<AgeValues, Row<'api_keys'>>(`
+    select * from api_keys
     where tenant = :tenant and (created_at, id) ${direction === 'asc' ? '>' : '<'} (:at, :id)
     order by created_at ${direction}, id ${direction} limit :limit + 0`);
 
-const selectUsers = { asc: selectByAge('users', 'asc'), desc: selectByAge('users', 'desc') };
-const selectKeys = { asc: selectByAge('api_keys', 'asc'), desc: selectByAge('api_keys', 'desc') };
+const selectKeys = { asc: selectKeysByAge('asc'), desc: selectKeysByAge('desc') };
 
 const EVERYTHING: ListByAge = { direction: 'asc', limit: Number.MAX_SAFE_INTEGER, after: null };
 const START = { asc: { created_at: -1, id: '' }, desc: { created_at: Number.MAX_SAFE_INTEGER, id: '' } };
@@ -78,12 +79,8 @@ export async function createUser(sql: Sql, { user }: { user: User }): Promise<Us
   return row === undefined ? user : toUser(row);
 }
 
-export async function listUsers(sql: Sql, tenant: string, page: ListByAge = EVERYTHING): Promise<User[]> {
-  const { after, direction, limit } = page;
-  const from = after === null ? START[direction] : await sql.first(selectUser, { tenant, id: after });
-  if (from === undefined) throw unknownAfter();
-  const values = { tenant, at: from.created_at, id: from.id, limit };
-  return (await sql.all(selectUsers[direction], values)).map(toUser);
+export async function listUsers(sql: Sql, tenant: string): Promise<User[]> {
+  return (await sql.all(selectUsers, { tenant })).map(toUser);
 }
 
 export async function pageUsers(
@@ -136,7 +133,7 @@ export async function findKeyById(sql: Sql, tenant: string, id: string): Promise
 export async function listKeys(sql: Sql, tenant: string, page: ListByAge = EVERYTHING): Promise<ApiKey[]> {
   const { after, direction, limit } = page;
   const from = after === null ? START[direction] : await sql.first(selectKeyById, { tenant, id: after });
-  if (from === undefined) throw unknownAfter();
+  if (from === undefined) throw invalid('There is no key with the id given as after.', 'after');
   const values = { tenant, at: from.created_at, id: from.id, limit };
   return (await sql.all(selectKeys[direction], values)).map(toKey);
 }
@@ -153,10 +150,6 @@ export async function revokeKey(
     if (key === null) throw notFound('Key');
     return { value: key, conversation: null };
   });
-}
-
-function unknownAfter(): ServiceError {
-  return invalid('There is nothing with the id given as after.', 'after');
 }
 
 function toUser(row: Row<'users'>): User {

@@ -86,27 +86,24 @@ describeStore('Keys and users', (given) => {
     assert.deepEqual(await given.store.findKey(key.id), revoked);
   });
 
-  it('gives keys and users in pages, both ways, of one tenant', async () => {
+  it('gives keys in pages, both ways, of one tenant', async () => {
     const tenant = uuid();
     const keys = [5, 5, 6, 7].map((createdAt, i) => newKey({ tenant, createdAt, user: `u${i}` }));
     for (const key of keys) await given.store.createKey({ ...by(tenant, key.createdAt), key, digest: key.id });
     const other = newKey();
     await given.store.createKey({ ...by(other.tenant, 6), key: other, digest: other.id });
-    for (const [list, ids] of [
-      [given.store.listKeys, keys.map(({ id }) => id)],
-      [given.store.listUsers, keys.map(({ user }) => user)],
-    ] as const) {
-      for (const direction of ['asc', 'desc'] as const) {
-        const seen: string[] = [];
-        for (let after: string | null = null; ; after = seen.at(-1) ?? null) {
-          const page = await list(tenant, { direction, limit: 3, after });
-          seen.push(...page.map(({ id }) => id));
-          if (page.length < 3) break;
-        }
-        assert.deepEqual(seen, direction === 'asc' ? ids : ids.toReversed());
+    const ids = keys.map(({ id }) => id);
+    for (const direction of ['asc', 'desc'] as const) {
+      const seen: string[] = [];
+      for (let after: string | null = null; ; after = seen.at(-1) ?? null) {
+        const page = await given.store.listKeys(tenant, { direction, limit: 3, after });
+        seen.push(...page.map(({ id }) => id));
+        if (page.length < 3) break;
       }
-      await refused(list(tenant, { direction: 'asc', limit: 3, after: other.id }), 'invalid_request');
+      assert.deepEqual(seen, direction === 'asc' ? ids : ids.toReversed());
     }
+    const foreign = { direction: 'asc', limit: 3, after: other.id } as const;
+    await refused(given.store.listKeys(tenant, foreign), 'invalid_request');
   });
 
   it('gives a key once for one Idempotency-Key', async () => {
@@ -183,7 +180,8 @@ describeStore('Invites', (given) => {
 describeStore('Sessions', (given) => {
   async function signedIn(createdAt = 5, expiresAt = 50) {
     const tenant = uuid();
-    const key = await given.store.createKey({ key: newKey({ tenant }), digest: uuid(), now: createdAt });
+    const unit = { ...by(tenant, createdAt), key: newKey({ tenant }), digest: uuid() };
+    const { value: key } = await given.store.createKey(unit);
     const digest = uuid();
     const session = { tenant, key: key.id, createdAt, expiresAt };
     await given.store.createSession({ session, digest });
@@ -203,7 +201,7 @@ describeStore('Sessions', (given) => {
 
   it('show that their key was revoked', async () => {
     const { tenant, key, digest } = await signedIn();
-    await given.store.revokeKey({ tenant, id: key.id, now: 7 });
+    await given.store.revokeKey({ ...by(tenant, 7), id: key.id });
     assert.equal((await given.store.findSession(digest))?.key.revokedAt, 7);
   });
 

@@ -1,4 +1,4 @@
-/** What answers cost by day, which outlives the conversations they are in; tickets; and lists of users by age. */
+/** What answers cost by day, which outlives the conversations they are in; and tickets. */
 
 export const usageAndTickets = `
 create table usage (
@@ -38,6 +38,4 @@ create table tickets (
   expires_at integer not null
 ) without rowid;
 create index tickets_by_expiry on tickets (expires_at);
-
-create index users_of_tenant on users (tenant, created_at);
 `;
