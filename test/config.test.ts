@@ -73,6 +73,7 @@ test('everything has the documented default', async () => {
     titles: 'model',
     assistants: [],
     mcpServers: [],
+    prices: new Map(),
     logLevel: 'info',
     clientKey: null,
   });
@@ -382,6 +383,17 @@ test('MCP servers: references are filled in, and what is secret is known', async
       secrets: ['key-123456', 'Bearer key-123456'],
     },
   ]);
+test('the config file says what models cost', async () => {
+  const config = await loadFile({
+    models: {
+      'gpt-5-mini': { inputPerMillion: 0.25, cachedInputPerMillion: 0.025, outputPerMillion: 2 },
+      'ollama/llama3.2': { inputPerMillion: 0, outputPerMillion: 0 },
+    },
+  });
+  assert.deepEqual(Object.fromEntries(config.prices), {
+    'gpt-5-mini': { input: 0.25, cachedInput: 0.025, output: 2 },
+    'ollama/llama3.2': { input: 0, cachedInput: 0, output: 0 },
+  });
 });
 
 test('PARLANCE_MODEL wins over the model of the config file', async () => {
@@ -415,6 +427,22 @@ const badFiles: [what: string, file: unknown, sentence: RegExp][] = [
     /assistants\[0\]\.webSearch must be true or false\.$/,
   ],
   ['no list', { assistants: {} }, /assistants must be a list\.$/],
+  ['half a price', { models: { m: { inputPerMillion: 1 } } }, /models\.m\.outputPerMillion is missing\.$/],
+  [
+    'a price below nothing',
+    { models: { m: { inputPerMillion: -1, outputPerMillion: 1 } } },
+    /models\.m\.inputPerMillion must not be negative\.$/,
+  ],
+  [
+    'a price as a text',
+    { models: { m: { inputPerMillion: '1', outputPerMillion: 1 } } },
+    /models\.m\.inputPerMillion must be a number\.$/,
+  ],
+  [
+    'an unknown price',
+    { models: { m: { inputPerMillion: 1, outputPerMillion: 1, outputPerMilion: 1 } } },
+    /has an unknown field: "outputPerMilion" \(did you mean "outputPerMillion"\?\)/,
+  ],
   [
     'a wrong entry',
     { assistants: [{ id: 'a', fallbacks: ['m', 1] }] },

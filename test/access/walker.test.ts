@@ -303,7 +303,7 @@ for (const local of ['on', 'off'] as const) {
 
     for (const known of routes.filter(({ route }) => route.method === 'GET')) {
       it(`${known.name} cannot be upgraded, by its owner neither`, async () => {
-        const alice = await keyed({ user: 'alice' });
+        const alice = await keyed({ user: 'alice', scopes: ['read', 'write', 'admin'] });
         const { things } = victims[0] as Victim;
         for (const field of [null, ...known.ids]) {
           const ids = field === null ? [UNKNOWN] : field.kinds.flatMap((kind) => things[kind].map(([id]) => id));
