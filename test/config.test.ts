@@ -383,6 +383,8 @@ test('MCP servers: references are filled in, and what is secret is known', async
       secrets: ['key-123456', 'Bearer key-123456'],
     },
   ]);
+});
+
 test('the config file says what models cost', async () => {
   const config = await loadFile({
     models: {
