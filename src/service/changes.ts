@@ -26,7 +26,7 @@ export interface ChangeFollower {
 /** How many changes are read at once. */
 const SLICE = 100;
 /** The most followers of one user's feed. */
-export const MAX_FOLLOWERS = 200;
+const MAX_FOLLOWERS = 200;
 
 export function createChanges({ store }: { store: Store }) {
   /** By tenant and user: what reads on. */

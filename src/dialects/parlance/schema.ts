@@ -71,7 +71,7 @@ export const changesQuery = z.object({
   since: z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER).exactOptional(),
   limit: standardPage.shape.limit,
 });
-export const change = z.object({
+const change = z.object({
   object: z.literal('change'),
   number: z.number().int(),
   type: z.string(),
