@@ -47,7 +47,7 @@ create table gone (document integer primary key);
 create virtual table words using fts5 (
   scope, text, content = 'documents', content_rowid = 'number', tokenize = 'ascii', prefix = '3'
 );
-insert into words (words, rank) values ('secure-delete', 1), ('rank', 'bm25(0.0, 1.0)');
+insert into words (words, rank) values ('secure-delete', 1);
 `;
 
 export interface SearchIndex {

@@ -10,9 +10,13 @@ import type { SearchConversations, SearchHit } from '#ports/store.ts';
 import { CONVERSATIONS, type ConversationRow, toConversation } from '../conversation-rows.ts';
 import { ownerWord } from './documents.ts';
 
-/** The most matches that are looked at, the newest or the best ones. */
-const MOST = { newest: 100_000, best: 500 };
+/** Of so many matches, the newest ones, a search shows the newest or the best: so it takes no longer in a larger index. */
+const MOST = { newest: 100_000, best: 5_000 };
 
+/** BM25 (Robertson and Zaragoza, "The Probabilistic Relevance Framework", 2009): how soon more of a word adds nothing,
+ * and how much a long text counts less. */
+const K1 = 1.2;
+const B = 0.75;
 /** A match of today counts twice as much as one of long ago, and with this age half-way between. */
 const HALF_LIFE_MS = 30 * 24 * 60 * 60 * 1000;
 
@@ -46,6 +50,8 @@ interface Match {
   item: number | null;
   id: string | null;
   at: number;
+  /** Its words; left out where they are not ranked. */
+  text: string;
 }
 
 /** Null where the cursor is of an index that was made anew since. */
@@ -79,31 +85,56 @@ export function find(index: DatabaseSync, main: DatabaseSync, search: Search): F
 }
 
 /** Matches one by one, in the order asked for. */
-const matches = {
-  *newest(index: DatabaseSync, search: Search, { newest }: SearchCursor): Generator<Match> {
-    const select = index.prepare(`
-      select d.number, d.conversation, d.item, d.id, d.at
-      from words cross join documents d on d.number = words.rowid
-      where words match ? and words.rowid <= ? and d.number not in (select document from gone)
-      order by words.rowid desc limit ${MOST.newest}`);
-    const owner = ownerNumber(index, search);
-    if (owner !== null) yield* select.iterate(matchOf(owner, search.phrases), newest) as Iterable<never>;
-  },
-  *best(index: DatabaseSync, search: Search, { newest, now }: SearchCursor): Generator<Match> {
-    const select = index.prepare(`
-      select d.number, d.conversation, d.item, d.id, d.at, best.rank as rank
-      from (select rowid, rank from words where words match ? and rowid <= ? order by rank limit ${MOST.best}) best
-      join documents d on d.number = best.rowid
-      where d.number not in (select document from gone)`);
-    const owner = ownerNumber(index, search);
-    if (owner === null) return;
-    const found = select.all(matchOf(owner, search.phrases), newest) as unknown as (Match & { rank: number })[];
-    // The smaller a rank, the better: all are below 0.
-    const weigh = ({ rank, at }: { rank: number; at: number }) =>
-      rank * (1 + 0.5 ** (Math.max(0, now - at) / HALF_LIFE_MS));
-    yield* found.sort((a, b) => weigh(a) - weigh(b) || b.number - a.number);
-  },
-};
+const matches = { newest: newestMatches, best: bestMatches };
+
+function newestMatches(index: DatabaseSync, search: Search, { newest }: SearchCursor): Iterable<Match> {
+  const owner = ownerNumber(index, search);
+  if (owner === null) return [];
+  const text = search.order === 'best' ? 'd.text' : `'' as text`;
+  const select = index.prepare(`
+    select d.number, d.conversation, d.item, d.id, d.at, ${text}
+    from words cross join documents d on d.number = words.rowid
+    where words match ? and words.rowid <= ? and d.number not in (select document from gone)
+    order by words.rowid desc limit ${MOST[search.order]}`);
+  return select.iterate(matchOf(owner, search.phrases), newest) as Iterable<Match>;
+}
+
+/** FTS5's own `bm25` counts all documents of every word first, and then ranks all that match. */
+function bestMatches(index: DatabaseSync, search: Search, from: SearchCursor): Match[] {
+  const found = Array.from(newestMatches(index, search, from));
+  const weights = search.phrases.map((phrase) => weightOf(index, search, phrase));
+  const length = found.reduce((sum, { text }) => sum + text.length, 0) / found.length;
+  const scored = found.map((match) => {
+    const recency = 1 + 0.5 ** (Math.max(0, from.now - match.at) / HALF_LIFE_MS);
+    const fullness = K1 * (1 - B + (B * match.text.length) / length);
+    const score = search.phrases.reduce((sum, phrase, i) => {
+      const count = countOf(phrase, match.text);
+      return sum + ((weights[i] ?? 0) * count) / (count + fullness);
+    }, 0);
+    return { match, score: recency * score };
+  });
+  scored.sort((a, b) => b.score - a.score || b.match.number - a.match.number);
+  return scored.map(({ match }) => match);
+}
+
+/** The rarer a phrase, the more it counts; of several only, as one alone is in all matches. */
+function weightOf(index: DatabaseSync, search: Search, phrase: Phrase): number {
+  const owner = ownerNumber(index, search);
+  if (search.phrases.length === 1 || owner === null) return 1;
+  const count = index.prepare(
+    `select count(*) as count from (select 1 from words where words match ? limit ${MOST.best})`,
+  );
+  return Math.log(1 + (2 * MOST.best) / (1 + Number(count.get(matchOf(owner, [phrase]))?.count)));
+}
+
+function countOf({ words, prefix }: Phrase, text: string): number {
+  const wanted = ` ${words.join(' ')}${prefix ? '' : ' '}`;
+  const spaced = ` ${text} `;
+  let count = 0;
+  // The space behind a word is also the one before the next.
+  for (let at = spaced.indexOf(wanted); at >= 0; at = spaced.indexOf(wanted, at + wanted.length - 1)) count++;
+  return count;
+}
 
 function ownerNumber(index: DatabaseSync, { tenant, user }: Search): number | null {
   const owner = index.prepare('select number from owners where tenant = ? and user = ?').get(tenant, user);
