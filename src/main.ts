@@ -11,6 +11,7 @@ import { createMcp, type Mcp } from './adapters/mcp/mcp.ts';
 import { createGuide } from './adapters/model/guide/guide.ts';
 import { createModels } from './adapters/model/models.ts';
 import type { ModelRegistry } from './adapters/model/registry.ts';
+import { createSeal } from './adapters/seal/aes-gcm.ts';
 import { openSqliteStore } from './adapters/store/sqlite.ts';
 import { createWebSearch } from './adapters/web-search/web-search.ts';
 import type { Config } from './config.ts';
@@ -21,6 +22,7 @@ import { chats } from './dialects/chats/routes.ts';
 import { conversations } from './dialects/conversations/routes.ts';
 import { movieChat } from './dialects/movie-chat/routes.ts';
 import { openaiChat } from './dialects/openai-chat/routes.ts';
+import { openaiResponses } from './dialects/openai-responses/routes.ts';
 import { parlance } from './dialects/parlance/routes.ts';
 import { accessRules } from './http/access.ts';
 import type { Dialect } from './http/route.ts';
@@ -39,6 +41,7 @@ import { createKeys, type IssuedKey } from './service/keys.ts';
 import { createLiveRuns } from './service/live-runs.ts';
 import { createModelCalls } from './service/model-calls.ts';
 import { recoverRuns } from './service/recover-runs.ts';
+import { createResponses } from './service/responses.ts';
 import { createRunBounds } from './service/run-bounds.ts';
 import { createRunLoop } from './service/run-loop.ts';
 import { createSearch } from './service/search.ts';
@@ -75,6 +78,9 @@ export interface Running {
 /** What answers that were waited for have to leave in, once the last run has ended. */
 const AFTER_DRAIN_MS = 2_000;
 
+/** Of the secret of `adapters/seal`. */
+const SEAL_BYTES = 32;
+
 export const VERSION: string = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version;
 
 /** Where `npm run build` puts the web app. */
@@ -82,8 +88,8 @@ const WEB_FOLDER = fileURLToPath(new URL('../web/dist', import.meta.url));
 
 /** Adding a dialect is adding a folder and one line here. */
 export function dialectsOf(services: Services): Dialect[] {
-  return [movieChat, chatSessions, conversations, chats, ask, openaiChat, aiSdk, parlance].map((dialect) =>
-    dialect(services),
+  return [movieChat, chatSessions, conversations, chats, ask, openaiChat, openaiResponses, aiSdk, parlance].map(
+    (dialect) => dialect(services),
   );
 }
 
@@ -127,6 +133,7 @@ export async function serve(config: Config): Promise<Running> {
   const runBounds = createRunBounds({ liveRuns, bounds: config.bounds });
   const messages = createMessages({ store, clock, ids, liveRuns, runLoop, runBounds });
   const runs = createFollowRun({ store, liveRuns, runLoop, clock });
+  const completions = createCompletions({ store, models, liveRuns, runLoop, messages, runBounds, runs, clock, ids });
   const conversationsService = createConversations({ store, clock, ids, liveRuns });
   const services: Services = {
     authenticate: createAuthenticate({ keys: cache, findSession: sessions.find, clock, ids }),
@@ -135,7 +142,19 @@ export async function serve(config: Config): Promise<Running> {
     messages,
     branches: createBranches({ store, assistants, conversations: conversationsService, messages, runs }),
     runs,
-    completions: createCompletions({ store, models, liveRuns, runLoop, messages, runBounds, runs, clock, ids }),
+    completions,
+    responses: createResponses({
+      store,
+      models,
+      assistants,
+      liveRuns,
+      messages,
+      completions,
+      runs,
+      seal: createSeal(await store.keepSecret({ name: 'seal', value: ids.secret(SEAL_BYTES) })),
+      clock,
+      ids,
+    }),
     search: createSearch({ store, clock }),
     keys,
     assistants,

@@ -9,6 +9,8 @@ export const errorStatus = {
   invalid_request: 400,
   /** `/v1/responses`: the response to go on from is unknown, or somebody else's. */
   previous_response_not_found: 400,
+  /** A socket has been open as long as it may. */
+  websocket_connection_limit_reached: 400,
   /** No key where one is needed. */
   key_required: 401,
   /** A wrong, revoked or expired key. */

@@ -155,6 +155,8 @@ export interface SocketRoute<P extends z.ZodType = z.ZodType, Q extends z.ZodTyp
   method: 'SOCKET';
   /** Largest frame taken, in bytes; above it close 1009. */
   maxFrame: number;
+  /** It is closed when it has been open for so long; absent: never. */
+  lifetimeMs?: number;
   /** What it throws refuses the upgrade before it happens, in the dialect's HTTP error shape. */
   check?(call: Call<z.infer<P>, z.infer<Q>, undefined>): void | Promise<void>;
   open(call: Call<z.infer<P>, z.infer<Q>, undefined>, socket: SocketOut): SocketSource;
@@ -176,6 +178,8 @@ export interface SocketOut {
 export interface SocketSource extends StreamSource {
   /** One text frame. A binary frame never comes here: it is closed with 1003. */
   message(text: string): void;
+  /** It has been open as long as it may: for a last word before it is closed. */
+  expire?(): void;
 }
 
 export type Route = HttpRoute | SocketRoute;

@@ -208,6 +208,7 @@ export function createServe(parts: {
     const context = {
       principal,
       connections,
+      lifetimeMs: route.lifetimeMs ?? Number.POSITIVE_INFINITY,
       admit: () => void keeper.admit(principal, endpoint.bucket ?? 'run'),
       once: (given: string, frame: unknown) => {
         const key = idempotencyKey(given) ?? '';

@@ -17,7 +17,7 @@ const SILENT_TICKS = 45_000 / TICK_MS;
 /** How long a peer has to answer a close. */
 const CLOSE_TICKS = 5_000 / TICK_MS;
 
-const CLOSE = { goingAway: 1001, textOnly: 1003, policy: 1008, internal: 1011 };
+const CLOSE = { normal: 1000, goingAway: 1001, textOnly: 1003, policy: 1008, internal: 1011 };
 
 /** What came with an `upgrade` event. */
 export interface Upgrade {
@@ -47,6 +47,8 @@ export function checkHandshake({ headers }: IncomingMessage): void {
 export interface SocketContext {
   principal: Principal;
   connections: Connections;
+  /** See `SocketRoute`. */
+  lifetimeMs: number;
   /** See `SocketOut`. */
   admit(): void;
   once(key: string, command: unknown): Once;
@@ -135,6 +137,7 @@ class SocketConnection implements SocketOut, Connection {
     this.#silentTicks++;
     const closing = this.#ws.readyState === this.#ws.CLOSING;
     if (this.#silentTicks >= (closing ? CLOSE_TICKS : SILENT_TICKS)) this.#ws.terminate();
+    else if (!closing && this.#ticks * TICK_MS >= this.#context.lifetimeMs) this.#expire();
     else if (!closing && this.#ticks % PING_TICKS === 0) this.#ws.ping();
   }
 
@@ -149,6 +152,11 @@ class SocketConnection implements SocketOut, Connection {
 
   destroy(): void {
     this.#ws.terminate();
+  }
+
+  #expire(): void {
+    this.#guard(() => this.#source?.expire?.());
+    this.close(CLOSE.normal, 'The socket was open as long as it may be.');
   }
 
   #onMessage(data: Buffer, binary: boolean): void {

@@ -13,6 +13,8 @@ export interface ModelInfo {
   chat: boolean;
   /** Its server is on this machine: slow first tokens are normal there. */
   local: boolean;
+  /** Whether it takes images; absent where nobody says. */
+  images?: boolean;
 }
 
 export type ModelTool = Tool;

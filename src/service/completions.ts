@@ -27,6 +27,8 @@ export interface Completion {
   context: ContextTurn[];
   tools: RunRequest['tools'];
   parameters: RunRequest['parameters'];
+  webSearch?: RunRequest['webSearch'];
+  echo?: RunRequest['echo'];
 }
 
 /** An answer that is being made. */
@@ -91,9 +93,9 @@ export function createCompletions(parts: {
         ...completion,
         assistant: '',
         instructions: completion.instructions ?? '',
-        webSearch: 'off',
+        webSearch: completion.webSearch ?? 'off',
         lead: 0,
-        echo: {},
+        echo: completion.echo ?? {},
       },
       model: null,
       attempts: [],
@@ -136,13 +138,13 @@ export function createCompletions(parts: {
 
   async function keep(
     principal: Principal,
-    { model, instructions, context, tools, parameters }: Completion,
+    { context, ...wishes }: Completion,
     conversation: Place,
     whole: ContextTurn[] | null,
     once: Once | null,
   ): Promise<Answering> {
     const items = newItems(context);
-    const request = { model, instructions, tools, parameters, context: whole };
+    const request = { ...wishes, context: whole };
     const accepted = await messages.accept(principal, { conversation, items, onBusy: 'queue', request }, once);
     const { run, answer: turn } = accepted;
     const { id, listed } = accepted.conversation;

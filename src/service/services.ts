@@ -9,6 +9,7 @@ import type { createCompletions } from './completions.ts';
 import type { createConversations } from './conversations.ts';
 import type { createFollowRun } from './follow-run.ts';
 import type { createKeys } from './keys.ts';
+import type { createResponses } from './responses.ts';
 import type { createSearch } from './search.ts';
 import type { createMessages } from './send-message.ts';
 import type { createTickets } from './tickets.ts';
@@ -22,6 +23,7 @@ export interface Services {
   branches: ReturnType<typeof createBranches>;
   runs: ReturnType<typeof createFollowRun>;
   completions: ReturnType<typeof createCompletions>;
+  responses: ReturnType<typeof createResponses>;
   search: ReturnType<typeof createSearch>;
   keys: ReturnType<typeof createKeys>;
   assistants: Assistants;

@@ -5,7 +5,8 @@
  */
 
 import { z } from 'zod';
-import { frame } from '../../src/dialects/conversations/schema.ts';
+import { frame as chatFrame } from '../../src/dialects/conversations/schema.ts';
+import { frame as responseFrame } from '../../src/dialects/openai-responses/schema.ts';
 import { accessRules } from '../../src/http/access.ts';
 import type { Dialect, HttpRoute, Route } from '../../src/http/route.ts';
 import { systemDialect } from '../../src/http/system.ts';
@@ -23,6 +24,8 @@ export interface IdField {
   kinds: Kind[];
   /** Of a socket: the frame it stands in. */
   frame?: Record<string, unknown>;
+  /** What an unknown id gives there where that is not what the route says. */
+  unknown?: number;
 }
 
 interface Facts {
@@ -60,6 +63,12 @@ const chatOrEntry = [param('id', 'conversation', 'message')];
 const page = ['limit', 'offset', 'before', 'after'];
 /** A cursor names a conversation too, but what it gives is the caller's own list. */
 const named = ['user_id'];
+const response = [param('id', 'message')];
+/** What an item of `input` refers to is tested with that dialect. */
+const responsePlain = `type id name tools mode input model instructions stream store background tool_choice
+  parallel_tool_calls max_tool_calls max_output_tokens temperature top_p presence_penalty frequency_penalty top_logprobs
+  reasoning effort summary text format description schema strict verbosity truncation metadata service_tier
+  safety_identifier prompt_cache_key`.split(/\s+/);
 
 const KNOWN: Record<string, Facts> = {
   'POST /api/chat': { body: { title: 'Mine' }, plain: ['title', 'messages'] },
@@ -133,6 +142,53 @@ const KNOWN: Record<string, Facts> = {
     plain: ['model', 'messages', 'stream', 'stream_options', 'include_usage', 'store', 'tools', 'n'],
     asks: true,
   },
+  'POST /v1/responses': {
+    ids: [
+      { place: 'body', name: 'conversation', kinds: ['conversation'] },
+      { place: 'body', name: 'previous_response_id', kinds: ['message'], unknown: 400 },
+    ],
+    body: { input: 'Hi' },
+    plain: responsePlain,
+    asks: true,
+  },
+  'SOCKET /v1/responses': {
+    ids: [
+      {
+        place: 'frame',
+        name: 'conversation',
+        kinds: ['conversation'],
+        frame: { type: 'response.create', input: 'Hi' },
+      },
+      {
+        place: 'frame',
+        name: 'previous_response_id',
+        kinds: ['message'],
+        frame: { type: 'response.create', input: 'Hi' },
+      },
+    ],
+    plain: [...responsePlain, 'idempotency_key'],
+    asks: true,
+  },
+  'POST /v1/responses/input_tokens': {
+    ids: [
+      { place: 'body', name: 'conversation', kinds: ['conversation'] },
+      { place: 'body', name: 'previous_response_id', kinds: ['message'], unknown: 400 },
+    ],
+    body: { input: 'Hi' },
+    plain: ['id', 'model', 'input', 'instructions', 'tools'],
+  },
+  'POST /v1/responses/compact': {
+    ids: [{ place: 'body', name: 'previous_response_id', kinds: ['message'], unknown: 400 }],
+    body: { model: 'test-model', input: 'Hi' },
+    plain: ['model', 'input', 'instructions'],
+    asks: true,
+  },
+  'GET /v1/responses/:id': { ids: response, plain: ['stream', 'starting_after'] },
+  'DELETE /v1/responses/:id': { ids: response },
+  'POST /v1/responses/:id/cancel': { ids: response },
+  'GET /v1/responses/:id/input_items': { ids: response, plain: [...page, 'order'] },
+  'POST /v1/responses/:id/continue': { ids: response, body: {}, plain: ['model', 'stream'], asks: true },
+  'POST /v1/responses/:id/retry': { ids: response, body: {}, plain: ['model', 'stream'], asks: true },
   'GET /v1/models': {},
   'GET /v1/models/:id': { plain: ['id'] },
 
@@ -236,11 +292,11 @@ export function knownRoutes(): { routes: KnownRoute[]; problems: string[] } {
   return { routes, problems };
 }
 
-/** The names of all that a caller may send: parameters, query, body, and the frames of the one socket there is. */
+/** The names of all that a caller may send: parameters, query, body, and frames. */
 function fieldsOf(route: Route): string[] {
   const params = [...route.path.matchAll(/:(\w+)/g)].map(([, name]) => name ?? '');
   const schemas = [route.params, route.query, (route as HttpRoute).body];
-  if (route.method === 'SOCKET') schemas.push(frame);
+  if (route.method === 'SOCKET') schemas.push(route.path === '/ws' ? chatFrame : responseFrame);
   return [...params, ...schemas.flatMap((schema) => (schema === undefined ? [] : propertiesOf(schema)))];
 }
 

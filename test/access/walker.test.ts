@@ -221,21 +221,15 @@ for (const local of ['on', 'off'] as const) {
                 for (const [i, answer] of (await tell(id)).entries()) {
                   const what = `${stranger.what}, ${field.place} ${field.name}=${id} of ${victim.what}`;
                   assert.deepEqual([answer.status, answer.text], [control[i]?.status, control[i]?.text], what);
-                  assert.equal(answer.status, stranger.also?.(known) ?? known.unknown, `${what}: ${answer.text}`);
+                  assert.equal(
+                    answer.status,
+                    stranger.also?.(known) ?? field.unknown ?? known.unknown,
+                    `${what}: ${answer.text}`,
+                  );
                   assertSilent(answer.text, what);
                 }
               }
             }
-          }
-        }
-      });
-    }
-
-    for (const known of routes.filter(({ route, ids }) => route.method !== 'SOCKET' && ids.length === 0)) {
-      it(`${known.name} tells and does strangers nothing of others`, async () => {
-        for (const stranger of strangers) {
-          for (const call of callsOf(known, null, '')) {
-            assertSilent((await send(stranger.headers, stranger.query, call)).text, stranger.what);
           }
         }
       });
@@ -253,7 +247,7 @@ for (const local of ['on', 'off'] as const) {
             continue;
           }
           const socket = await openSocket(server.url, path, { headers: stranger.headers });
-          for (const victim of victims) {
+          for (const victim of victims.filter((one) => tries(stranger, one))) {
             for (const field of known.ids) {
               for (const [id, unknown] of targetsOf(victim, stranger, field.kinds)) {
                 const told: Frame[] = [];
@@ -269,6 +263,17 @@ for (const local of ['on', 'off'] as const) {
           }
           await socket.close();
           assert.deepEqual(socket.untaken(), [], stranger.what);
+        }
+      });
+    }
+
+    // Behind the sockets: among them is the call that ends a session.
+    for (const known of routes.filter(({ route, ids }) => route.method !== 'SOCKET' && ids.length === 0)) {
+      it(`${known.name} tells and does strangers nothing of others`, async () => {
+        for (const stranger of strangers) {
+          for (const call of callsOf(known, null, '')) {
+            assertSilent((await send(stranger.headers, stranger.query, call)).text, stranger.what);
+          }
         }
       });
     }

@@ -27,6 +27,7 @@ interface OwnModel {
   id: string;
   window: number;
   chat: boolean;
+  images?: boolean;
 }
 
 /** The JSON at a path; null for any other answer. Throws where nothing can be reached. */
@@ -66,6 +67,7 @@ async function ollamaModel(name: string, digest: string, get: Get, facts: Facts)
     id: name.replace(/:latest$/, ''),
     window: Math.min(set ?? USUAL_WINDOW, most),
     chat: Array.isArray(capabilities) ? capabilities.includes('completion') : isChatModel(name),
+    ...(Array.isArray(capabilities) && { images: capabilities.includes('vision') }),
   };
   if (Object.keys(shown).length > 0) facts.set(key, model);
   return model;

@@ -88,7 +88,7 @@ export function createLookOver(url: string, settings: ConnectionSettings) {
       const own = answers.find((answer) => answer !== null) ?? [];
       return models.map((model) => {
         const known = own.find(({ id }) => id === model.id.replace(/:latest$/, ''));
-        return known === undefined ? model : { ...model, window: known.window, chat: known.chat };
+        return known === undefined ? model : { ...model, ...known, id: model.id };
       });
     },
     close: () => connections.close(),

@@ -100,7 +100,10 @@ export function createEncoder(run: Run, includeUsage: boolean, failure: (end: Te
 }
 
 /** A whole answer. */
-export function toCompletion(run: Run, { items, model, finish, usage }: RunResult): WireCompletion {
+export function toCompletion(
+  run: Run,
+  { items, model, finish, usage }: Pick<RunResult, 'items' | 'model' | 'finish' | 'usage'>,
+): WireCompletion {
   const calls = items.flatMap((item) =>
     isCallersCall(item)
       ? [{ id: item.callId, type: 'function' as const, function: { name: item.name, arguments: item.arguments } }]

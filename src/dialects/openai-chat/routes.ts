@@ -2,11 +2,9 @@
 
 import { invalid, type ServiceError } from '#core/errors.ts';
 import type { TerminalEvent } from '#core/event.ts';
-import { emptyAnswer, fold } from '#core/fold.ts';
 import { formatConversationId } from '#core/ids.ts';
-import type { RunResult } from '#core/run.ts';
 import { type Call, type Dialect, type Reply, type Route, route } from '#http/route.ts';
-import { sinkTo } from '#http/run-stream.ts';
+import { collect, sinkTo } from '#http/run-stream.ts';
 import { plainError } from '#http/system.ts';
 import type { Answering } from '#service/completions.ts';
 import { failureOf } from '#service/send-message.ts';
@@ -102,10 +100,10 @@ function routes({ completions }: Services): Route[] {
     const named =
       answering.conversation === null ? {} : { 'x-conversation-id': formatConversationId(answering.conversation) };
     if (body.stream === true) return stream(answering, body.stream_options?.include_usage === true, named);
-    const result = await collect(answering, signal);
-    const failure = failureIn(result);
+    const { end, items, model } = await collect(answering.follow, signal);
+    const failure = failureIn(end);
     if (failure !== null) throw failure;
-    return { status: 200, body: toCompletion(answering.run, result), headers: named };
+    return { status: 200, body: toCompletion(answering.run, { ...end, items, model }), headers: named };
   }
 }
 
@@ -120,22 +118,6 @@ function stream({ run, follow }: Answering, includeUsage: boolean, headers: Reco
 /** An answer cut at its allowed length has a finish reason for that; whatever else is not whole is an error. */
 function failureIn(end: Pick<TerminalEvent, 'status' | 'finish' | 'error'>): ServiceError | null {
   return end.finish === 'length' ? null : failureOf(end);
-}
-
-/** Waits for the whole answer. A caller who leaves is a reader who leaves. */
-function collect({ run, conversation, follow }: Answering, signal: AbortSignal): Promise<RunResult> {
-  return new Promise((resolve, reject) => {
-    const answer = emptyAnswer();
-    const follower = follow({
-      events(_first, events) {
-        const { end, items, model } = fold(answer, events);
-        if (end !== null) resolve({ ...end, run: run.id, conversation, turn: run.turn, items, model });
-        return true;
-      },
-      gone: reject,
-    });
-    signal.addEventListener('abort', () => follower.stop(), { once: true });
-  });
 }
 
 /** Null where the header is not sent. */

@@ -7,13 +7,13 @@ import type { WireInputItem } from './schema.ts';
 
 /** What the items that are no content of their own stand for. */
 export interface Known {
-  /** By the `id` of an `item_reference`. */
-  references: ReadonlyMap<string, Item>;
+  /** By the `id` of an `item_reference`; null for what is where it goes already. */
+  items: ReadonlyMap<string, Item | null>;
   /** By the `encrypted_content` of a compaction item. */
   compactions: ReadonlyMap<string, string>;
 }
 
-const NOTHING_KNOWN: Known = { references: new Map(), compactions: new Map() };
+const NOTHING_KNOWN: Known = { items: new Map(), compactions: new Map() };
 
 /** What is put in front of the text of a compaction item, for the model. */
 const COMPACTED = 'What was said before this point, in short:\n\n';
@@ -27,9 +27,9 @@ export function toItems(sent: WireInputItem, known: Known = NOTHING_KNOWN): Item
     case 'message':
       return toMessage(sent);
     case 'item_reference': {
-      const item = known.references.get(sent.id);
-      if (item === undefined) throw invalid(`The item "${sent.id}" was not found.`, 'input');
-      return [item];
+      const item = known.items.get(sent.id);
+      if (item === undefined) throw invalid('An item_reference of the input names no item of yours.', 'input');
+      return item === null ? [] : [item];
     }
     case 'reasoning': {
       const text = [...sent.summary, ...(sent.content ?? [])].map((part) => part.text).join('\n\n');

@@ -13,7 +13,7 @@ import {
 import type { WireItem } from './schema.ts';
 
 /** The id an item is known by: a compaction is kept as the message a model is told, a call of a server's tool is its own. */
-function itemId(item: Item): string {
+export function itemId(item: Item): string {
   return formatWireId(kindOf(item), item.id);
 }
 
@@ -26,7 +26,7 @@ function kindOf(item: Item): WireItem['type'] {
 const UNSEEN_SERVERS = new Set(['web', '']);
 
 /** Whether an item is part of another one on the wire, or of none: the calls of the web's tools, and servers' outputs. */
-function isShown(item: Item, all: readonly Item[]): boolean {
+export function isShown(item: Item, all: readonly Item[]): boolean {
   if (item.type === 'function_call') return item.server === undefined || !UNSEEN_SERVERS.has(item.server);
   return item.type !== 'function_call_output' || callOf(item.callId, all)?.server === undefined;
 }

@@ -7,14 +7,14 @@ import { z } from 'zod';
 import { fitsMessage } from '#service/send-message.ts';
 
 /** Longest id of anything: a UUID with its prefix is 41 characters. */
-const MAX_ID = 255;
+export const MAX_ID = 255;
 /** "maxProperties 16", and what OpenAI allows of names and values. */
 const MAX_METADATA = 16;
 const MAX_METADATA_NAME = 64;
 const MAX_METADATA_VALUE = 512;
 const MAX_LIMIT = 100;
 
-const text = z.string().refine(fitsMessage, 'may have at most 1 MiB of text');
+export const text = z.string().refine(fitsMessage, 'may have at most 1 MiB of text');
 const ownId = z.string().max(MAX_ID).nullish();
 const status = z.string().nullish();
 const callId = z.string().min(1).max(64);
@@ -212,4 +212,5 @@ export const listOf = <T extends z.ZodType>(entry: T) =>
   });
 
 export type WireInputItem = z.infer<typeof inputItem>;
+export type WirePage = z.infer<typeof page>;
 export type WireItem = z.infer<typeof item>;

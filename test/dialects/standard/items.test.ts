@@ -99,7 +99,7 @@ describe('Items that are sent', () => {
       {},
     ];
     for (const sent of bad) assert.equal(inputItem.safeParse(sent).success, false, JSON.stringify(sent));
-    assert.throws(() => decode({ id: 'msg_1' }), /"msg_1" was not found/);
+    assert.throws(() => decode({ id: 'msg_1' }), /names no item/);
     assert.throws(() => decode({ type: 'compaction', encrypted_content: 'made up' }), /not one of this server/);
   });
 
