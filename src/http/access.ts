@@ -129,6 +129,8 @@ const ALLOWED_HEADERS = [
   'idempotency-key',
   'last-event-id',
   'x-conversation-id',
+  'x-conversation-messages',
+  'x-conversation-task',
   'x-request-id',
   'x-user-id',
 ];

@@ -121,19 +121,19 @@ export function createCompletions(parts: {
 
   /**
    * Answers in a conversation, which keeps the exchange: one of the principal's own by id or by an id of the client's own
-   * (made with it where there is none), or a new one for null. A single message continues what is stored; a longer list
-   * is itself the context, and what follows its last assistant message is added.
+   * (made with it where there is none), or a new one for null. A single message continues what is stored, unless it is
+   * said to be the `whole` list; a longer list is itself the context, and what follows its last assistant message is added.
    */
   async function completeIn(
     principal: Principal,
-    completion: Completion,
+    { whole, ...completion }: Completion & { whole: boolean },
     conversation: string | null,
     once: Once | null,
   ): Promise<Answering> {
     if (completion.model !== null) getModel(completion.model);
     const place = conversation === null ? { create: {} } : await placeOf(principal, conversation);
-    const whole = completion.context.length > 1 ? completion.context : null;
-    return keep(principal, completion, place, whole, once);
+    const context = whole || completion.context.length > 1 ? completion.context : null;
+    return keep(principal, completion, place, context, once);
   }
 
   async function keep(

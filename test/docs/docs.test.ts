@@ -54,6 +54,8 @@ describe('the guide finds in these documents', () => {
     ['What does PARLANCE_TITLES do?', 'docs/operating/configuration.md', /`PARLANCE_TITLES`/],
     ['How do I follow a stream after a cut?', 'docs/clients/curl.md', /Last-Event-ID/],
     ['How do I use the WebSocket?', 'docs/clients/curl.md', /new WebSocket/],
+    ['connect Open WebUI', 'docs/clients/open-webui.md', /X-Conversation-ID/],
+    ['How do I connect LibreChat?', 'docs/clients/librechat.md', /librechat\.yaml/],
     ['How do I retry safely?', 'docs/clients/curl.md', /Idempotency-Key/],
     ['How do I add a dialect?', 'docs/architecture.md', /routes\.ts/],
     ['docker compose up', 'docs/operating/docker.md', /docker compose up/],

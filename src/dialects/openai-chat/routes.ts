@@ -93,10 +93,11 @@ function routes({ completions }: Services): Route[] {
   }: Call<unknown, unknown, schema.WireRequest>): Promise<Reply> {
     const completion = decode(body);
     const conversation = conversationIn(headers['x-conversation-id']);
-    const answering =
-      conversation !== null || body.store === true
-        ? await completions.completeIn(principal, completion, conversation, once)
-        : await completions.complete(principal, completion, once);
+    const keeps = (conversation !== null || body.store === true) && textIn(headers['x-conversation-task']) === null;
+    const whole = textIn(headers['x-conversation-messages']) === 'all';
+    const answering = keeps
+      ? await completions.completeIn(principal, { ...completion, whole }, conversation, once)
+      : await completions.complete(principal, completion, once);
     const named =
       answering.conversation === null ? {} : { 'x-conversation-id': formatConversationId(answering.conversation) };
     if (body.stream === true) return stream(answering, body.stream_options?.include_usage === true, named);
@@ -120,12 +121,18 @@ function failureIn(end: Pick<TerminalEvent, 'status' | 'finish' | 'error'>): Ser
   return end.finish === 'length' ? null : failureOf(end);
 }
 
-/** Null where the header is not sent. */
+/** Null where the header is not sent, or is a template of the client's that had nothing to put there. */
+function textIn(header: string | string[] | undefined): string | null {
+  const text = String(header ?? '').trim();
+  return text === '' ? null : text;
+}
+
+/** Null for no conversation: Open WebUI's temporary chats, which are kept nowhere, have ids that begin with `local:`. */
 function conversationIn(header: string | string[] | undefined): string | null {
-  if (header === undefined) return null;
-  const id = String(header).trim();
-  if (id === '' || id.length > MAX_CONVERSATION_ID) {
-    throw invalid(`X-Conversation-ID must have 1 to ${MAX_CONVERSATION_ID} characters.`, 'X-Conversation-ID');
+  const id = textIn(header);
+  if (id === null || id.startsWith('local:')) return null;
+  if (id.length > MAX_CONVERSATION_ID) {
+    throw invalid(`X-Conversation-ID must have at most ${MAX_CONVERSATION_ID} characters.`, 'X-Conversation-ID');
   }
   return id;
 }
