@@ -47,6 +47,8 @@ describe('the guide finds in these documents', () => {
     ['How do I upgrade?', 'docs/operating/backup.md', /git pull/],
     ['How do I make a key?', 'docs/security.md', /keys create --user/],
     ['revoke a key', 'docs/security.md', /keys revoke/],
+    ['How do I sign in to the web app?', 'docs/operating/web-app.md', /users invite/],
+    ['How do I open the web app?', 'docs/operating/web-app.md', /localhost:8000/],
     ['What is local mode?', 'docs/security.md', /loopback/],
     ['How do I run it behind nginx?', 'docs/security.md', /PARLANCE_LOCAL=off/],
     ['What are the limits?', 'docs/security.md', /100 a minute/],
