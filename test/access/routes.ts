@@ -230,11 +230,6 @@ const KNOWN: Record<string, Facts> = {
   'GET /v1/users': { plain: page },
 
   'GET /': {},
-  'GET /c/:id': { plain: ['id'] },
-  'GET /search': {},
-  'GET /settings': {},
-  'GET /settings/:page': { plain: ['page'] },
-  'GET /sign-in': {},
   'GET /assets/:file': { plain: ['file'] },
   'GET /docs': {},
   'GET /docs/docs.css': {},
