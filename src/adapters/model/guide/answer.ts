@@ -1,11 +1,11 @@
 /** What the guide says to a message: commands, small talk, quotes from the web, else the best passage of the documents. */
 
+import { createRanking, wordsOf } from '#core/rank.ts';
 import { textOf } from '#core/turn.ts';
 import { ModelError, type ModelRequest, type ModelTool, type ModelTurn } from '#ports/model.ts';
 import { type Asked, httpError } from '../errors.ts';
 import type { Documents, Passage } from './documents.ts';
 import { exampleFor } from './example.ts';
-import { createRanking, wordsOf } from './rank.ts';
 
 /** An answer to be written, and how it ends. */
 export interface Reply {

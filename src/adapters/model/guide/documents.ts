@@ -2,7 +2,7 @@
 
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createRanking, wordsOf } from './rank.ts';
+import { createRanking, wordsOf } from '#core/rank.ts';
 
 /** A piece of a section that is quoted whole: a paragraph, a list, a code block, or one row of a table. */
 interface Block {
