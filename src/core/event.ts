@@ -21,7 +21,8 @@ export type RunEvent =
   | { type: 'source-found'; item: number; source: Source }
   /** Something of the source `index`, which `item` found, is put before the model. Later quotes add to earlier ones. */
   | { type: 'page-read'; item: number; index: number; evidence: Evidence }
-  | { type: 'item-completed'; item: number }
+  /** `failed`: nothing could be found or read. */
+  | { type: 'item-completed'; item: number; failed?: true }
   | TerminalEvent;
 
 export interface TerminalEvent {

@@ -67,13 +67,13 @@ export function fold(answer: Answer, events: readonly RunEvent[]): Answer {
         if (item?.type !== 'web_search_call') break;
         const source = item.sources.find(({ index }) => index === event.index);
         if (source === undefined) break;
-        const quotes = [...(source.evidence?.quotes ?? []), ...event.evidence.quotes];
-        source.evidence = { ...event.evidence, quotes };
+        const quotes = new Set([...(source.evidence?.quotes ?? []), ...event.evidence.quotes]);
+        source.evidence = { ...event.evidence, quotes: [...quotes] };
         break;
       }
       case 'item-completed': {
         const item = answer.items[event.item];
-        if (item !== undefined) item.status = 'completed';
+        if (item !== undefined) item.status = event.failed ? 'incomplete' : 'completed';
         break;
       }
       case 'model-chosen':

@@ -67,6 +67,8 @@ export interface Tool {
   parameters: Record<string, unknown>;
 }
 
+export type WebSearchWish = 'off' | 'auto' | 'always';
+
 /** One turn as a model is given it. */
 export interface ContextTurn {
   role: Role;
@@ -80,8 +82,8 @@ export interface RunRequest {
   model: string | null;
   /** Replaces the assistant's system prompt; null keeps it. */
   instructions: string | null;
-  /** `always` searches at least once; `off` never. */
-  webSearch: 'off' | 'always';
+  /** `always` searches at least once; `auto` leaves it to the model; `off` leaves it to the assistant. */
+  webSearch: WebSearchWish;
   /** Sampling parameters that reach the model as given, under the names of Chat Completions. */
   parameters: Record<string, unknown>;
   /** The caller's own. */

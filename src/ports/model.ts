@@ -15,6 +15,8 @@ export interface ModelInfo {
   local: boolean;
   /** Whether it takes images; absent where nobody says. */
   images?: boolean;
+  /** Whether it can call tools; absent where nobody says. */
+  tools?: boolean;
 }
 
 export type ModelTool = Tool;

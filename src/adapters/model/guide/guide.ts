@@ -12,7 +12,15 @@ import type { ModelProvider } from '../provider.ts';
 import { answer } from './answer.ts';
 import { type Documents, readDocuments } from './documents.ts';
 
-const GUIDE: ModelInfo = { id: 'guide', provider: 'guide', window: 32_768, chat: true, local: true, images: false };
+const GUIDE: ModelInfo = {
+  id: 'guide',
+  provider: 'guide',
+  window: 32_768,
+  chat: true,
+  local: true,
+  images: false,
+  tools: false,
+};
 
 const PROJECT = fileURLToPath(new URL('../../../..', import.meta.url));
 const MS_PER_WORD = 20;
