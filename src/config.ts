@@ -39,6 +39,8 @@ export interface Config {
   ownerKey: string | null;
   models: ModelSettings;
   search: { searxng: string | null; brave: string | null; tavily: string | null };
+  /** How many of the pages that a search finds are read; `host:port`s that may be read although they are not public. */
+  web: { pages: number; robots: boolean; allow: string[] };
   rates: Rates;
   access: {
     /** False with `PARLANCE_LOCAL=off`; local mode also wants loopback only. */
@@ -107,6 +109,9 @@ const variables = {
   SEARXNG_URL: [parse.url, ''],
   BRAVE_API_KEY: [parse.text, ''],
   TAVILY_API_KEY: [parse.text, ''],
+  PARLANCE_WEB_PAGES: [parse.integer(0, 6), '4'],
+  PARLANCE_WEB_ROBOTS: [parse.onOff, 'on'],
+  PARLANCE_WEB_ALLOW: [parse.hostPorts, ''],
   PARLANCE_RATE_PER_MINUTE: [parse.integer(0, 1e9), '100'],
   PARLANCE_RATE_PER_HOUR: [parse.integer(0, 1e9), '1000'],
   PARLANCE_LOCAL: [parse.onOff, 'on'],
@@ -185,6 +190,7 @@ export async function loadConfig(env: Env, cwd: string): Promise<Config> {
       connectTimeoutMs: set.PARLANCE_TIMEOUT_CONNECT,
     },
     search: { searxng: set.SEARXNG_URL, brave: set.BRAVE_API_KEY, tavily: set.TAVILY_API_KEY },
+    web: { pages: set.PARLANCE_WEB_PAGES, robots: set.PARLANCE_WEB_ROBOTS, allow: set.PARLANCE_WEB_ALLOW ?? [] },
     rates: { perMinute: set.PARLANCE_RATE_PER_MINUTE, perHour: set.PARLANCE_RATE_PER_HOUR },
     access: {
       local: set.PARLANCE_LOCAL,

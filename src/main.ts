@@ -13,6 +13,7 @@ import { createModels } from './adapters/model/models.ts';
 import type { ModelRegistry } from './adapters/model/registry.ts';
 import { createSeal } from './adapters/seal/aes-gcm.ts';
 import { openSqliteStore } from './adapters/store/sqlite.ts';
+import { createPageReader } from './adapters/web-page/page-reader.ts';
 import { createWebSearch } from './adapters/web-search/web-search.ts';
 import type { Config } from './config.ts';
 import { aiSdk } from './dialects/ai-sdk/routes.ts';
@@ -55,7 +56,8 @@ import { createTitles } from './service/titles.ts';
 import { createToolCalls } from './service/tool-calls.ts';
 import { createToolRounds } from './service/tool-rounds.ts';
 import { createUsage } from './service/usage.ts';
-import { createSearches } from './service/web-searches.ts';
+import { createWeb } from './service/web.ts';
+import { createWebResearch } from './service/web-research.ts';
 
 /** A running server. */
 export interface Running {
@@ -116,7 +118,10 @@ export async function serve(config: Config): Promise<Running> {
   const assistants = createAssistants(config.assistants);
   const liveRuns = createLiveRuns({ store, clock, flushMs: config.bounds.flushMs });
   const engines = createWebSearch({ ...config.search, proxy: config.models.proxy });
-  const searches = createSearches({ engines, store, liveRuns, clock, ids });
+  const { pages, robots, allow } = config.web;
+  const reader = createPageReader({ robots, allow });
+  const research = createWebResearch({ engines, reader, pages, clock, ids });
+  const web = createWeb({ research, models, store, liveRuns, clock });
   const onCompleted = createTitles({ store, models, clock, ids, mode: config.titles, onError });
   const limits = { ...config.timeouts, maxAnswer: config.bounds.maxAnswer };
   const timeLimits = createTimeLimits({ clock, liveRuns, limits });
@@ -124,8 +129,8 @@ export async function serve(config: Config): Promise<Running> {
   const toolCalls = createToolCalls({ liveRuns, timeLimits, clock, ids, limits: config.tools });
   const { rounds } = config.tools;
   const mcp = openMcp(config, (says) => log.warn(says));
-  const sources: ToolSource[] = [mcp];
-  const toolRounds = createToolRounds({ modelCalls, toolCalls, assistants, searches, sources, rounds });
+  const sources: ToolSource[] = [web, mcp];
+  const toolRounds = createToolRounds({ modelCalls, toolCalls, assistants, web, sources, rounds });
   const runLoop = createRunLoop({ store, liveRuns, toolRounds, clock, onCompleted, onError });
   const cache = createKeyCache({ store, clock });
   const keys = createKeys({ store, clock, ids, cache, publicUrl: config.access.publicUrl });
@@ -207,7 +212,7 @@ export async function serve(config: Config): Promise<Running> {
       await runLoop.drain(config.timeouts.drain);
       // What has just ended is still to be said on its stream or socket: that takes no longer than one turn.
       await new Promise(setImmediate);
-      await Promise.all([server.close(AFTER_DRAIN_MS), mcp.close()]);
+      await Promise.all([server.close(AFTER_DRAIN_MS), mcp.close(), reader.close()]);
       await models.close();
       await store.close();
     };

@@ -58,6 +58,7 @@ test('everything has the documented default', async () => {
       connectTimeoutMs: 10_000,
     },
     search: { searxng: null, brave: null, tavily: null },
+    web: { pages: 4, robots: true, allow: [] },
     rates: { perMinute: 100, perHour: 1000 },
     access: { local: true, hosts: [], origins: [], trustedProxies: [], publicUrl: null },
     timeouts: { firstToken: null, silence: 60_000, run: 600_000, drain: 25_000 },

@@ -103,6 +103,15 @@ export const hosts: Parser<string[]> = list((entry) => {
   return host;
 });
 
+/** Hosts, each with its port. */
+export const hostPorts: Parser<string[]> = (given) => {
+  const all = hosts(given);
+  if (all.some((entry) => !/:\d+$/.test(entry.replace(/^\[.*\]/, '')))) {
+    throw new Wrong('must list hosts with their ports, such as wiki.example.com:443 or [::1]:8080.');
+  }
+  return all;
+};
+
 /** An http(s) URL without credentials, query or fragment; without a slash at its end. */
 export const url: Parser<string> = (given) => {
   const parsed = URL.canParse(given) ? new URL(given) : null;

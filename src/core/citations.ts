@@ -43,7 +43,10 @@ export function citationsOf(text: string, sources: readonly Source[]): Citation[
 
 /** What is said right before a citation, without other citations. */
 function sentenceBefore(text: string, end: number): string {
-  const before = text.slice(Math.max(0, end - SENTENCE), end).replace(/\[[\d, ]+\]/g, '').trimEnd();
+  const before = text
+    .slice(Math.max(0, end - SENTENCE), end)
+    .replace(/\[[\d, ]+\]/g, '')
+    .trimEnd();
   const start = Math.max(before.slice(0, -1).search(/[.!?\n](?=[^.!?\n]*$)/), -1);
   return before.slice(start + 1);
 }

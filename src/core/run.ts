@@ -145,6 +145,14 @@ export function addUsage(a: Usage | null, b: Usage | null): Usage | null {
   };
 }
 
+/** What a run may look up: its own wish, else the assistant's. */
+export function webSearchOf(
+  { webSearch }: Pick<RunRequest, 'webSearch'>,
+  assistant: { webSearch: boolean },
+): WebSearchWish {
+  return webSearch === 'off' && assistant.webSearch ? 'auto' : webSearch;
+}
+
 export function isEnded(status: RunStatus): status is EndStatus {
   return status !== 'queued' && status !== 'started';
 }

@@ -53,7 +53,9 @@ export async function askSmall(
     status = error instanceof ModelError ? error.status : null;
   }
   cancel();
-  const error = finished ? null : ({ code: 'provider_error', message: 'The model gave no answer to a small question.' } as const);
+  const error = finished
+    ? null
+    : ({ code: 'provider_error', message: 'The model gave no answer to a small question.' } as const);
   const attempt = { model: model.id, startedAt, endedAt: clock.now(), error, status };
   return { text: finished ? text : null, attempt, usage };
 }

@@ -4,12 +4,12 @@
  */
 
 import type { TerminalEvent } from '#core/event.ts';
-import type { Attempt, Usage } from '#core/run.ts';
 import { textOf } from '#core/turn.ts';
 import type { Clock, Ids } from '#ports/clock.ts';
 import type { ModelInfo, Models } from '#ports/model.ts';
 import type { Store } from '#ports/store.ts';
 import type { LiveRun } from './live-runs.ts';
+import { askSmall } from './small-question.ts';
 
 export type TitleMode = 'model' | 'words' | 'off';
 
@@ -63,51 +63,28 @@ export function createTitles(parts: {
     answer: string,
   ): Promise<string> {
     const run = ids.uuid();
-    const startedAt = clock.now();
     const parameters = { max_tokens: MAX_TOKENS };
     const own = { model: model.id, instructions: PROMPT, parameters, tools: [], context: null };
     const request = { ...live.run.request, ...own };
-    if (!(await store.startTitleRun({ conversation, run, request, now: startedAt }))) return '';
-    const timeout = new AbortController();
-    const cancel = clock.after(TIMEOUT_MS, () => timeout.abort());
-    const exchange = `Question:\n${question.slice(0, EXCERPT)}\n\nAnswer:\n${answer.slice(0, EXCERPT)}`.toWellFormed();
-    const item = { type: 'message', id: ids.uuid(), role: 'user', status: 'completed' } as const;
-    const turns = [
-      { role: 'user' as const, items: [{ ...item, content: [{ type: 'text' as const, text: exchange }] }] },
-    ];
-    let text = '';
-    let usage: Usage | null = null;
-    let finished = false;
-    try {
-      for await (const batch of models.stream(
-        model,
-        { system: PROMPT, turns, tools: [], parameters },
-        timeout.signal,
-      )) {
-        for (const event of batch) {
-          if (event.type === 'text' && text.length < EXCERPT) text += event.text;
-          if (event.type === 'usage') usage = event.usage;
-          if (event.type === 'finish') finished = true;
-        }
-      }
-    } catch {
-      finished = false;
-    }
-    cancel();
-    const error = finished ? null : ({ code: 'provider_error', message: 'The model gave no title.' } as const);
-    const attempt: Attempt = { model: model.id, startedAt, endedAt: clock.now(), error, status: null };
+    if (!(await store.startTitleRun({ conversation, run, request, now: clock.now() }))) return '';
+    const { text, attempt, usage } = await askSmall({ models, clock }, model, {
+      system: PROMPT,
+      text: `Question:\n${question.slice(0, EXCERPT)}\n\nAnswer:\n${answer.slice(0, EXCERPT)}`,
+      maxTokens: MAX_TOKENS,
+      timeoutMs: TIMEOUT_MS,
+    });
     const end: TerminalEvent = {
       type: 'run-ended',
-      status: finished ? 'completed' : 'failed',
-      finish: finished ? 'stop' : null,
-      error,
+      status: text === null ? 'failed' : 'completed',
+      finish: text === null ? null : 'stop',
+      error: attempt.error,
       usage,
       sources: [],
       at: clock.now(),
     };
     const unit = { run, end, lastEvent: 0, tail: null, items: [], model: model.id, startNext: false, now: end.at };
     await store.finishRun({ ...unit, attempts: [attempt] });
-    return finished ? cleanTitle(text) : '';
+    return cleanTitle(text ?? '');
   }
 }
 

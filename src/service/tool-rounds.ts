@@ -3,14 +3,15 @@
  * gave, in bounded rounds of one run. A call of the caller's own tools ends the turn.
  */
 
-import { type Attempt, addUsage, type Tool, type Usage } from '#core/run.ts';
+import type { Assistant } from '#core/conversation.ts';
+import { type Attempt, addUsage, type Tool } from '#core/run.ts';
 import type { Offer, ServerTool, ToolSource } from '#ports/tools.ts';
 import type { Assistants } from './assistants.ts';
 import type { LiveRun } from './live-runs.ts';
 import type { ModelCalls } from './model-calls.ts';
 import { ended, type Outcome, stopError } from './outcome.ts';
 import type { ToolCalls } from './tool-calls.ts';
-import type { Searches } from './web-searches.ts';
+import type { Web } from './web.ts';
 
 export interface ToolRounds {
   /** Makes the answer of a run. Throws only what should not happen. */
@@ -29,32 +30,40 @@ export function createToolRounds(parts: {
   modelCalls: ModelCalls;
   toolCalls: ToolCalls;
   assistants: Assistants;
-  searches: Searches;
+  web: Pick<Web, 'prepare'>;
   sources: readonly ToolSource[];
   rounds: number;
 }): ToolRounds {
-  const { modelCalls, toolCalls, assistants, searches, sources, rounds } = parts;
+  const { modelCalls, toolCalls, assistants, web, sources, rounds } = parts;
   return { answer };
 
   async function answer(live: LiveRun): Promise<Outcome> {
     const { request } = live.run;
-    const assistant = assistants.get(request.assistant);
-    const found = request.webSearch === 'always' ? await searches.search(live) : null;
-    const tools = await toolsOf(live);
-    const system = [request.instructions ?? assistant.instructions, ...tools.notes, found?.prompt ?? '']
-      .filter((text) => text !== '')
-      .join('\n\n');
-    const serverOf = (name: string) => serverOfTool(live, tools, name);
+    const assistant = assistantOf(live);
+    let tools = await toolsOf(live, assistant);
+    let found = await web.prepare(live, assistant, tools.own.get('web_search')?.server === 'web');
     let models = [request.model ?? assistant.model, ...assistant.fallbacks];
-    const attempts: Attempt[] = [];
-    let usage: Usage | null = null;
+    const attempts: Attempt[] = [...found.attempts];
+    let { usage } = found;
     for (let round = 1; ; round++) {
       const from = live.answer.items.length;
       const parameters = parametersOf(request.parameters, round, rounds);
+      const system = [request.instructions ?? assistant.instructions, ...tools.notes, found.prompt]
+        .filter((text) => text !== '')
+        .join('\n\n');
+      const serverOf = (name: string) => serverOfTool(live, tools, name);
       const outcome = await modelCalls.ask(live, { models, system, tools: tools.all, parameters, serverOf });
       attempts.push(...outcome.attempts);
       usage = addUsage(usage, outcome.usage);
       const soFar = { ...outcome, attempts, usage };
+      if (tools.own.size > 0 && refusesTools(outcome)) {
+        tools = { own: new Map(), all: request.tools, notes: [] };
+        if (found.prompt !== '') continue;
+        found = await web.prepare(live, assistant, false);
+        attempts.push(...found.attempts);
+        usage = addUsage(usage, found.usage);
+        continue;
+      }
       // What was cut off is not run: nobody knows what the model meant to write.
       if (outcome.status !== 'completed' || outcome.finish === 'length' || outcome.finish === 'content_filter') {
         return soFar;
@@ -72,12 +81,15 @@ export function createToolRounds(parts: {
     }
   }
 
-  /** A name of the caller's wins; where two sources have one name, the first. */
-  async function toolsOf({ run, abort }: LiveRun): Promise<Tools> {
-    const callers = run.request.tools;
-    // A context that is only the caller's is answered with what the caller brought.
-    if (run.request.assistant === '') return { own: new Map(), all: callers, notes: [] };
+  /** A context that is only the caller's is answered with what the caller brought or asked for. */
+  function assistantOf({ run }: LiveRun): Assistant {
     const assistant = assistants.get(run.request.assistant);
+    return run.request.assistant === '' ? { ...assistant, tools: [], webSearch: false } : assistant;
+  }
+
+  /** A name of the caller's wins; where two sources have one name, the first. */
+  async function toolsOf({ run, abort }: LiveRun, assistant: Assistant): Promise<Tools> {
+    const callers = run.request.tools;
     const offers = await Promise.all(
       sources.map((source): Promise<Offer> => source.offer(run, assistant, abort.signal)),
     );
@@ -91,6 +103,11 @@ export function createToolRounds(parts: {
     );
     return { own, all: [...callers, ...offered], notes: offers.flatMap(({ notes }) => notes) };
   }
+}
+
+/** A model that knows no tools says so with its first word. */
+function refusesTools({ status, error }: Outcome): boolean {
+  return status === 'failed' && error?.code === 'refused' && /\b(tools?|function)\b/i.test(error.message);
 }
 
 const TOO_MANY_ROUNDS = {

@@ -16,7 +16,8 @@ export interface QuotedPage {
 /** @param mark a random text */
 export function quotePages(pages: readonly QuotedPage[], mark: string): string {
   const blocks = pages.map(({ index, title, url, quotes, unread }) => {
-    const note = unread === '' ? '' : ` (The page itself was not read: ${unread} This is what the search engine shows.)`;
+    const note =
+      unread === '' ? '' : ` (The page itself was not read: ${unread} This is what the search engine shows.)`;
     return `[${index}] ${oneLine(title)}\n${url}${note}\n${quotes.join('\n…\n') || '(no text)'}`;
   });
   return [
@@ -48,6 +49,9 @@ function oneLine(text: string): string {
   return text.replace(/\s+/g, ' ').trim();
 }
 
+export const TOOLS_NOTE =
+  'You can search the web with web_search and read pages with open_page. Use them when the answer depends on what you cannot know or are not sure of, and cite the pages you use.';
+
 /** Asks for queries in place of the newest message, which may not say alone what it is about. */
 export function askForQueries(optional: boolean, today: string): string {
   return [
@@ -71,7 +75,12 @@ export function readQueries(text: string): string[] | null {
     .toWellFormed()
     .replace(/<think>[\s\S]*?(<\/think>|$)/g, '')
     .split(/[\r\n]+/)
-    .map((line) => line.replace(/^[\s\-*•\d.)]*(?=\D)/, '').replace(/^["“„'`]+|["”“'`]+$/g, '').trim())
+    .map((line) =>
+      line
+        .replace(/^[\s\-*•\d.)]*(?=\D)/, '')
+        .replace(/^["“„'`]+|["”“'`]+$/g, '')
+        .trim(),
+    )
     .filter((line) => line !== '' && line.length <= MAX_QUERY);
   if (lines.length === 0) return null;
   return /^none\.?$/i.test(lines[0] ?? '') ? [] : [...new Set(lines)].slice(0, MAX_QUERIES);

@@ -72,7 +72,9 @@ export function createWebResearch(parts: {
       return { text: failed ? searchFailed(problem) : nothingFound(queries), failed };
     }
     const placed = results.map((result) => ({ result, ...place(research, item, result) }));
-    const looks = await Promise.all(placed.map(({ result }, rank) => look(result, rank < pages, question, research.signal)));
+    const looks = await Promise.all(
+      placed.map(({ result }, rank) => look(result, rank < pages, question, research.signal)),
+    );
     const chosen = choosePassages(
       looks.map(({ passages }) => passages),
       question,
@@ -125,7 +127,12 @@ export function createWebResearch(parts: {
   }
 
   /** A result's passages: its page's, or what the search engine shows of it. */
-  async function look({ url, snippet }: SearchResult, read: boolean, question: string, signal: AbortSignal): Promise<Look> {
+  async function look(
+    { url, snippet }: SearchResult,
+    read: boolean,
+    question: string,
+    signal: AbortSignal,
+  ): Promise<Look> {
     let unread = 'It was not among the best.';
     if (read) {
       try {
@@ -139,10 +146,16 @@ export function createWebResearch(parts: {
     return { passages: snippet === '' ? [] : [snippet], unread, evidence };
   }
 
-  function add({ answer, publish }: Research, action: { type: 'search'; queries: [] } | { type: 'open_page'; url: string }): number {
+  function add(
+    { answer, publish }: Research,
+    action: { type: 'search'; queries: [] } | { type: 'open_page'; url: string },
+  ): number {
     const item = answer.items.length;
     publish([
-      { type: 'item-added', item: { type: 'web_search_call', id: ids.uuid(), status: 'in_progress', action, sources: [] } },
+      {
+        type: 'item-added',
+        item: { type: 'web_search_call', id: ids.uuid(), status: 'in_progress', action, sources: [] },
+      },
     ]);
     return item;
   }
@@ -169,7 +182,11 @@ interface Look {
 }
 
 /** A page's number in the answer, and the item that found it first: a new one's is the next. */
-function place({ answer, publish }: Research, item: number, { title, url }: Pick<Source, 'title' | 'url'>): { source: Source; at: number } {
+function place(
+  { answer, publish }: Research,
+  item: number,
+  { title, url }: Pick<Source, 'title' | 'url'>,
+): { source: Source; at: number } {
   for (const [at, other] of answer.items.entries()) {
     if (other.type !== 'web_search_call') continue;
     const known = other.sources.find((source) => pageKey(source.url) === pageKey(url));

@@ -49,5 +49,7 @@ export function choosePassages(pages: readonly (readonly string[])[], question: 
     chosen.add(passage);
     left -= passage.text.length;
   }
-  return pages.map((_, page) => all.filter((passage) => passage.page === page && chosen.has(passage)).map(({ text }) => text));
+  return pages.map((_, page) =>
+    all.filter((passage) => passage.page === page && chosen.has(passage)).map(({ text }) => text),
+  );
 }

@@ -122,7 +122,7 @@ export async function startAnswering(given: Partial<Given> = {}): Promise<Answer
       limits: { timeout: given.timeout ?? 60_000, maxResult: given.maxResult ?? 65_536 },
     }),
     assistants: createAssistants([]),
-    searches: { search: async () => ({ prompt: '' }) },
+    web: { prepare: async () => ({ prompt: '', attempts: [], usage: null }) },
     sources: [{ offer: async () => ({ tools, notes: [] }) }],
     rounds: given.rounds ?? 8,
   });

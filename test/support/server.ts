@@ -9,7 +9,7 @@
  *     await server.close();
  *
  * Titles are off and limits out of the way, so that every call of the model is one a test asked for, and a web search
- * fails at once, so that no test asks the internet; `env` says otherwise.
+ * fails at once and no page is read, so that no test asks the internet; `env` says otherwise.
  */
 
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
@@ -102,6 +102,7 @@ export async function startServer(options: { model?: string; env?: Record<string
     PARLANCE_DETECT: 'off',
     PARLANCE_TITLES: 'off',
     SEARXNG_URL: 'http://127.0.0.1:9',
+    PARLANCE_WEB_PAGES: '0',
     PARLANCE_RATE_PER_MINUTE: '100000',
     PARLANCE_RATE_PER_HOUR: '100000',
     LOG_LEVEL: 'warn',

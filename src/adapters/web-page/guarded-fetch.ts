@@ -106,7 +106,7 @@ export function createGuardedClient(guard: Guard): GuardedClient {
 }
 
 /** Why an address is not even tried; null if it may be. What its name stands for is checked where it is connected to. */
-export function refusalOf(url: URL, allow: readonly string[]): string | null {
+function refusalOf(url: URL, allow: readonly string[]): string | null {
   const { protocol, username, password, port, hostname, href } = url;
   const byDefault = PORTS[protocol];
   if (byDefault === undefined) return 'It is no http or https address.';

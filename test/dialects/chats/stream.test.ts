@@ -382,8 +382,8 @@ describe('an answer from the internet', () => {
       [
         `id: 4\nevent: source\ndata: ${JSON.stringify(sources[0])}\n\n`,
         `id: 5\nevent: source\ndata: ${JSON.stringify(sources[1])}\n\n`,
-        'id: 9\ndata: Fritz Lang\n\nid: 10\ndata:  [2]\n\n',
-        `id: 12\nevent: done\ndata: ${JSON.stringify(done)}\n\n`,
+        'id: 11\ndata: Fritz Lang\n\nid: 12\ndata:  [2]\n\n',
+        `id: 14\nevent: done\ndata: ${JSON.stringify(done)}\n\n`,
       ].join(''),
     );
     assert.equal(answer?.message, 'Fritz Lang [2]');
