@@ -3,29 +3,10 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-<<<<<<< HEAD
 import type { Principal } from '#core/principal.ts';
 import { messageItem, textOf } from '#core/turn.ts';
 import type { Answered } from '#service/send-message.ts';
 import { systemIds as ids } from '../../src/adapters/clock/system.ts';
-=======
-import { systemClock as clock, systemIds as ids } from '../../src/adapters/clock/system.ts';
-import { createModels } from '../../src/adapters/model/models.ts';
-import { openSqliteStore } from '../../src/adapters/store/sqlite.ts';
-import { loadConfig } from '../../src/config.ts';
-import type { Principal } from '../../src/core/principal.ts';
-import { messageItem, textOf } from '../../src/core/turn.ts';
-import { createAssistants } from '../../src/service/assistants.ts';
-import { createFollowRun } from '../../src/service/follow-run.ts';
-import { createLiveRuns } from '../../src/service/live-runs.ts';
-import { createModelCalls } from '../../src/service/model-calls.ts';
-import { recoverRuns } from '../../src/service/recover-runs.ts';
-import { createRunLoop } from '../../src/service/run-loop.ts';
-import { type Answered, createMessages } from '../../src/service/send-message.ts';
-import { createTimeLimits } from '../../src/service/time-limits.ts';
-import { createToolCalls } from '../../src/service/tool-calls.ts';
-import { createToolRounds } from '../../src/service/tool-rounds.ts';
->>>>>>> 78e1826 (wip: answers from pages)
 import { countRows } from '../../torture/inspect.ts';
 import { refused } from '../contract/store/fixtures.ts';
 import { type ModelServer, startModelServer } from '../support/model-server.ts';
@@ -55,68 +36,11 @@ async function cutOff(principal: Principal, listed = true, cut = 3) {
   return { ...asked, ...(await talk.end(principal, asked)) };
 }
 
-<<<<<<< HEAD
 /** The shown branch. */
 async function path({ store }: Answering, owner: Principal, conversation: string) {
   const read = { owner, ref: { by: 'id', id: conversation }, limit: 100, before: null } as const;
   const found = await store.readPath(read);
   return found?.turns.map(({ role, status, items }) => [role, status, textOf(items)]) ?? [];
-=======
-/** The services of a server on a data folder, without its HTTP. */
-async function open(data: string) {
-  const env = { OPENAI_BASE_URL: model.url, OPENAI_API_KEY: 'test', PARLANCE_DETECT: 'off', PARLANCE_DATA: data };
-  const config = await loadConfig(env, data);
-  const store = await openSqliteStore({ folder: data, exclusive: true, now: clock.now });
-  const models = createModels(config.models, { guide: null, clock });
-  await models.start();
-  const onError = (error: unknown) => assert.fail(String(error));
-  const assistants = createAssistants([]);
-  const liveRuns = createLiveRuns({ store, clock, flushMs: 5 });
-  const limits = { ...config.timeouts, maxAnswer: config.bounds.maxAnswer };
-  const timeLimits = createTimeLimits({ clock, liveRuns, limits });
-  const modelCalls = createModelCalls({ store, models, liveRuns, timeLimits, clock, ids, limits, onError });
-  const toolCalls = createToolCalls({ liveRuns, timeLimits, clock, ids, limits: config.tools });
-  const web = { prepare: async () => ({ prompt: '', attempts: [], usage: null }) };
-  const rounds = { modelCalls, toolCalls, assistants, web, sources: [], rounds: config.tools.rounds };
-  const toolRounds = createToolRounds(rounds);
-  const runLoop = createRunLoop({ store, liveRuns, toolRounds, clock, onCompleted: () => {}, onError });
-  const messages = createMessages({ store, clock, ids, liveRuns, runLoop, maxRuns: 100 });
-  const runs = createFollowRun({ store, liveRuns, runLoop, clock });
-  const recovered = await recoverRuns({ store, liveRuns, runLoop, clock });
-
-  /** How an answer ends, and what it says. */
-  async function end(principal: Principal, { run, answer }: Answered) {
-    assert(run !== null);
-    const { status, items } = await runs.result(principal, { run, turn: answer });
-    return { status, text: textOf(items) };
-  }
-
-  return {
-    store,
-    messages,
-    runs,
-    recovered,
-    end,
-    /** Asks something, and gets an answer that breaks off after so many words. */
-    async cutOff(principal: Principal, listed = true, cut = 3) {
-      model.next({ text: 'One two three four', cut });
-      const items = [messageItem('', 'user', 'Count')];
-      const input = { conversation: { create: { listed } }, items, onBusy: 'queue', request: {} } as const;
-      const asked = await messages.accept(principal, input, null);
-      return { ...asked, ...(await end(principal, asked)) };
-    },
-    async path(principal: Principal, conversation: string) {
-      const ref = { by: 'id', id: conversation } as const;
-      const path = await store.readPath({ owner: principal, ref, limit: 100, before: null });
-      return path?.turns.map(({ role, status, items }) => [role, status, textOf(items)]) ?? [];
-    },
-    async close() {
-      await runLoop.drain(0);
-      await models.close();
-      await store.close();
-    },
-  };
->>>>>>> 78e1826 (wip: answers from pages)
 }
 
 const calls = () => model.calls.length;

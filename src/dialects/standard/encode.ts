@@ -1,5 +1,6 @@
 /** Core → Open Responses' items and lists. Pure. */
 
+import { citationsOf } from '#core/citations.ts';
 import { formatWireId } from '#core/ids.ts';
 import {
   type FunctionCallItem,
@@ -119,30 +120,16 @@ type WireAnnotation = Extract<WirePart, { type: 'output_text' }>['annotations'][
 
 /** Each `[n]` of a text that stands for a page, in order; the indexes are UTF-16 units, the end exclusive. */
 export function toAnnotations(text: string, sources: readonly Source[]): WireAnnotation[] {
-  if (sources.length === 0) return [];
-  const pages = new Map(sources.map((source) => [source.index, source]));
-  const annotations: WireAnnotation[] = [];
-  for (const match of text.matchAll(/\[(\d{1,4})\]/g)) {
-    const source = pages.get(Number(match[1]));
-    if (source === undefined) continue;
-    const { url, title, evidence } = source;
-    const start = match.index;
-    annotations.push({
-      type: 'url_citation',
-      url,
-      title,
-      start_index: start,
-      end_index: start + match[0].length,
-      ...(evidence !== undefined && {
-        evidence: {
-          read_at: Math.floor(evidence.readAt / 1000),
-          hash: evidence.hash,
-          quote: evidence.quotes.join('\n\n'),
-        },
-      }),
-    });
-  }
-  return annotations;
+  return citationsOf(text, sources).map(({ start, end, source: { url, title, evidence }, quote }) => ({
+    type: 'url_citation',
+    url,
+    title,
+    start_index: start,
+    end_index: end,
+    ...(evidence !== undefined && {
+      evidence: { read_at: Math.floor(evidence.readAt / 1000), hash: evidence.hash, quote: quote ?? '' },
+    }),
+  }));
 }
 
 /** A page of a list; its ends are what `after` takes. */
