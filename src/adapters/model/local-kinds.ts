@@ -28,6 +28,7 @@ interface OwnModel {
   window: number;
   chat: boolean;
   images?: boolean;
+  tools?: boolean;
 }
 
 /** The JSON at a path; null for any other answer. Throws where nothing can be reached. */
@@ -67,7 +68,10 @@ async function ollamaModel(name: string, digest: string, get: Get, facts: Facts)
     id: name.replace(/:latest$/, ''),
     window: Math.min(set ?? USUAL_WINDOW, most),
     chat: Array.isArray(capabilities) ? capabilities.includes('completion') : isChatModel(name),
-    ...(Array.isArray(capabilities) && { images: capabilities.includes('vision') }),
+    ...(Array.isArray(capabilities) && {
+      images: capabilities.includes('vision'),
+      tools: capabilities.includes('tools'),
+    }),
   };
   if (Object.keys(shown).length > 0) facts.set(key, model);
   return model;

@@ -51,7 +51,7 @@ export function toWish(body: WireRequest, known: References): ResponseWish {
     request: {
       model: body.model ?? null,
       instructions: body.instructions ?? null,
-      webSearch: wantsSearch(body) ? 'always' : 'off',
+      webSearch: searchOf(body),
       parameters: toParameters(body, allowed.length > 0),
       tools: allowed.map(toTool),
       echo: toEcho(body),
@@ -78,8 +78,13 @@ function allowedTools({ tool_choice: choice }: WireRequest, tools: FunctionTool[
   return tools.filter(({ name }) => names.has(name));
 }
 
-function wantsSearch({ tools, tool_choice: choice }: WireRequest): boolean {
-  return choice !== 'none' && (tools ?? []).some(({ type }) => type !== 'function');
+/** A search tool that must be called is one that is. */
+function searchOf({ tools, tool_choice: choice }: WireRequest): RunRequest['webSearch'] {
+  const offered = tools ?? [];
+  if (choice === 'none' || offered.every(({ type }) => type === 'function')) return 'off';
+  const only = offered.every(({ type }) => type !== 'function');
+  const named = typeof choice === 'object' && choice !== null && /^web_search/.test(choice.type);
+  return named || (choice === 'required' && only) ? 'always' : 'auto';
 }
 
 /** What reaches the model, under the names of Chat Completions. */

@@ -77,7 +77,7 @@ async function say(message: string, more: Partial<ModelRequest> = {}): Promise<s
 describe('as a model', () => {
   test('it lists itself as one local chat model', async () => {
     assert.deepEqual(await guide.list(never), [
-      { id: 'guide', provider: 'guide', window: 32_768, chat: true, local: true, tools: false },
+      { id: 'guide', provider: 'guide', window: 32_768, chat: true, local: true, images: false, tools: false },
     ]);
   });
 
