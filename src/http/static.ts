@@ -1,5 +1,5 @@
 /**
- * The web app's files, as `web/` builds them: its page at `/` (its router works behind the `#`), and what the page loads. Anybody may
+ * The web app's files, as `web/` builds them: its page at the paths that are its own, and what the page loads. Anybody may
  * have them; what they show comes over the API. They are read when they are asked for, so that a build shows at once.
  */
 
@@ -11,6 +11,9 @@ import { z } from 'zod';
 import { notFound } from '#core/errors.ts';
 import { plainPage } from './page.ts';
 import { type BytesReply, type Call, type Reply, type Route, route } from './route.ts';
+
+/** Where the app's own router shows something (web/src/state/route.ts). */
+const PAGES = ['/', '/c/:id'];
 
 /** Nothing but its own files runs, and nothing leaves for another origin. */
 const CONTENT_SECURITY_POLICY = [
@@ -66,13 +69,15 @@ const ENCODINGS = [
 export function webRoutes(folder: string): Route[] {
   const facts = { method: 'GET', scope: 'read', counts: 'none', open: true } as const;
   return [
-    route({
-      ...facts,
-      path: '/',
-      summary: 'The web app',
-      answers: [{ status: 200, description: 'Its page', contentType: 'text/html' }],
-      handle: async ({ headers }) => (await sendNamed(folder, 'index.html', PAGE_HEADERS, headers)) ?? unbuilt(),
-    }),
+    ...PAGES.map((path) =>
+      route({
+        ...facts,
+        path,
+        summary: 'The web app',
+        answers: [{ status: 200, description: 'Its page', contentType: 'text/html' }],
+        handle: async ({ headers }) => (await sendNamed(folder, 'index.html', PAGE_HEADERS, headers)) ?? unbuilt(),
+      }),
+    ),
     ...filesIn(folder).map((name) =>
       route({
         ...facts,

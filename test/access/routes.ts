@@ -230,6 +230,7 @@ const KNOWN: Record<string, Facts> = {
   'GET /v1/users': { plain: page },
 
   'GET /': {},
+  'GET /c/:id': { plain: ['id'] },
   'GET /assets/:file': { plain: ['file'] },
   'GET /docs': {},
   'GET /docs/docs.css': {},

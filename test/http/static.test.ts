@@ -27,13 +27,15 @@ const outside = await serve({ dialects: [], webFolder: folder, local: false });
 const unbuilt = await serve({ dialects: [] });
 
 describe('the web app', () => {
-  test('has its page at /, for anybody', async () => {
-    for (const served of [built, outside]) {
-      const reply = await call(served, 'GET', '/', { headers: { 'sec-fetch-site': 'cross-site' } });
-      assert.deepEqual([reply.status, reply.text], [200, PAGE]);
-      assert.equal(reply.headers['content-type'], 'text/html; charset=utf-8');
-    }
-  });
+  for (const path of ['/', '/c/conv_0198c7c1-5d00-7000-8000-5717b3fc2c96']) {
+    test(`has its page at ${path}, for anybody`, async () => {
+      for (const served of [built, outside]) {
+        const reply = await call(served, 'GET', path, { headers: { 'sec-fetch-site': 'cross-site' } });
+        assert.deepEqual([reply.status, reply.text], [200, PAGE]);
+        assert.equal(reply.headers['content-type'], 'text/html; charset=utf-8');
+      }
+    });
+  }
   test('may load and run its own files only, and is nobody’s frame', async () => {
     const { headers } = await call(built, 'GET', '/');
     const policy = new Map(
@@ -102,7 +104,8 @@ describe('the web app', () => {
     '/assets',
     '/.stamp',
     '/index.html.br',
-    '/c/1',
+    '/c',
+    '/c/1/2',
     '/settings',
     '/anything',
     '/v1/anything',
@@ -117,7 +120,7 @@ describe('the web app', () => {
     });
   }
   test('is only to be read: 405', async () => {
-    for (const path of ['/', '/assets/app-a1.js']) {
+    for (const path of ['/', '/c/1', '/assets/app-a1.js']) {
       for (const method of ['POST', 'DELETE', 'HEAD']) {
         const reply = await call(built, method, path);
         assert.deepEqual([reply.status, reply.headers.allow], [405, 'GET'], `${method} ${path}`);
