@@ -153,6 +153,11 @@ export function webSearchOf(
   return webSearch === 'off' && assistant.webSearch ? 'auto' : webSearch;
 }
 
+/** What is kept of a request once its run has ended: not the context that came with it. Null where that is all of it. */
+export function keptRequest(request: RunRequest): RunRequest | null {
+  return request.context === null ? null : { ...request, context: null };
+}
+
 export function isEnded(status: RunStatus): status is EndStatus {
   return status !== 'queued' && status !== 'started';
 }

@@ -143,7 +143,7 @@ export function isVisible(turn: Turn): boolean {
 }
 
 /** Nothing but what a caller's tools gave: it belongs to the answer that asked for it. */
-export function isToolResult({ role, items }: Turn): boolean {
+export function isToolResult({ role, items }: Pick<Turn, 'role' | 'items'>): boolean {
   return role === 'user' && items.length > 0 && items.every((item) => item.type === 'function_call_output');
 }
 

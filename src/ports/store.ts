@@ -156,6 +156,8 @@ export interface FinishRun {
   items: Item[];
   model: string | null;
   attempts: Attempt[];
+  /** What is kept of the run's request from now on; null: all of it. */
+  request: RunRequest | null;
   /** Whether the conversation's next queued run may start; it stays queued otherwise. */
   startNext: boolean;
   now: number;

@@ -7,7 +7,7 @@ import { invalid, ServiceError } from '#core/errors.ts';
 import type { Once } from '#core/once.ts';
 import type { Principal } from '#core/principal.ts';
 import type { ContextTurn, Run, RunRequest } from '#core/run.ts';
-import type { Item } from '#core/turn.ts';
+import { type Item, isToolResult } from '#core/turn.ts';
 import type { Clock, Ids } from '#ports/clock.ts';
 import type { ModelInfo, Models } from '#ports/model.ts';
 import type { Store } from '#ports/store.ts';
@@ -121,8 +121,9 @@ export function createCompletions(parts: {
 
   /**
    * Answers in a conversation, which keeps the exchange: one of the principal's own by id or by an id of the client's own
-   * (made with it where there is none), or a new one for null. A single message continues what is stored, unless it is
-   * said to be the `whole` list; a longer list is itself the context, and what follows its last assistant message is added.
+   * (made with it where there is none), or a new one for null. A single user message continues what is stored, and so do
+   * results of tools, unless that is said to be the `whole` list; a longer list is itself the context, and what follows its
+   * last assistant message is added.
    */
   async function completeIn(
     principal: Principal,
@@ -132,7 +133,7 @@ export function createCompletions(parts: {
   ): Promise<Answering> {
     if (completion.model !== null) getModel(completion.model);
     const place = conversation === null ? { create: {} } : await placeOf(principal, conversation);
-    const context = whole || completion.context.length > 1 ? completion.context : null;
+    const context = !whole && continues(completion.context) ? null : completion.context;
     return keep(principal, completion, place, context, once);
   }
 
@@ -143,9 +144,13 @@ export function createCompletions(parts: {
     whole: ContextTurn[] | null,
     once: Once | null,
   ): Promise<Answering> {
-    const items = newItems(context);
-    const request = { ...wishes, context: whole };
-    const accepted = await messages.accept(principal, { conversation, items, onBusy: 'queue', request }, once);
+    const input = {
+      conversation,
+      ...newTurns(context),
+      onBusy: 'queue',
+      request: { ...wishes, context: whole },
+    } as const;
+    const accepted = await messages.accept(principal, input, once);
     const { run, answer: turn } = accepted;
     const { id, listed } = accepted.conversation;
     const follow = (sink: Sink) => runs.follow(principal, { run, turn }, 0, sink);
@@ -158,11 +163,22 @@ export function createCompletions(parts: {
   }
 }
 
-/** What follows the last assistant message. */
-function newItems(context: readonly ContextTurn[]): Item[] {
+/** A single user message, or what the tools gave that a stored answer asked for. */
+function continues([only, ...more]: readonly ContextTurn[]): boolean {
+  return more.length === 0 && only?.role === 'user' && (only.items.length === 1 || isToolResult(only));
+}
+
+/** What follows the last assistant message: a turn for each message, the last of them the one that is answered. */
+function newTurns(context: readonly ContextTurn[]): { lead: ContextTurn[]; items: Item[] } {
   const after = context.findLastIndex(({ role }) => role === 'assistant') + 1;
-  const items = context.slice(after).flatMap((turn) => turn.items);
-  if (items.length === 0)
-    throw invalid('The last message must not be the assistant’s: there is nothing to answer.', 'messages');
-  return items;
+  const lead = context.slice(after).flatMap((turn) => (isToolResult(turn) ? [turn] : apart(turn)));
+  const last = lead.findLastIndex(({ role }) => role === 'user');
+  // System messages behind it go with it: only what is a person's is answered.
+  const items = lead.splice(Math.max(0, last)).flatMap((turn) => turn.items);
+  if (items.length > 0) return { lead, items };
+  throw invalid('The last message must not be the assistant’s: there is nothing to answer.', 'messages');
+}
+
+function apart({ role, items }: ContextTurn): ContextTurn[] {
+  return items.map((item) => ({ role, items: [item] }));
 }

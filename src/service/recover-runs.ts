@@ -6,7 +6,7 @@
 import type { TerminalEvent } from '#core/event.ts';
 import { packEvents } from '#core/event.ts';
 import { emptyAnswer, fold } from '#core/fold.ts';
-import { CRASH_GAP, type Run } from '#core/run.ts';
+import { CRASH_GAP, keptRequest, type Run } from '#core/run.ts';
 import { sourcesOf } from '#core/turn.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { Store } from '#ports/store.ts';
@@ -62,7 +62,9 @@ export async function recoverRuns(parts: {
     const { items, model } = fold(answer, [end]);
     const lastEvent = last + CRASH_GAP;
     const payload = packEvents([{ ...end, items }]);
-    const unit = { run: run.id, end, lastEvent, items, model, attempts: run.attempts, startNext: true, now: end.at };
+    const { attempts, id } = run;
+    const request = keptRequest(run.request);
+    const unit = { run: id, end, lastEvent, items, model, attempts, request, startNext: true, now: end.at };
     const tail = run.kind === 'title' ? null : { run: run.id, first: lastEvent, last: lastEvent, payload };
     return (await store.finishRun({ ...unit, tail })).next;
   }

@@ -6,7 +6,7 @@
 import { ServiceError } from '#core/errors.ts';
 import type { TerminalEvent } from '#core/event.ts';
 import { closeItems } from '#core/fold.ts';
-import type { Run } from '#core/run.ts';
+import { keptRequest, type Run } from '#core/run.ts';
 import { sourcesOf } from '#core/turn.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { ModelInfo } from '#ports/model.ts';
@@ -127,6 +127,7 @@ export function createRunLoop(parts: Parts): RunLoop {
           items,
           model,
           attempts,
+          request: keptRequest(live.run.request),
           startNext: !draining,
           now: end.at,
         };

@@ -83,7 +83,7 @@ export function createTitles(parts: {
       at: clock.now(),
     };
     const unit = { run, end, lastEvent: 0, tail: null, items: [], model: model.id, startNext: false, now: end.at };
-    await store.finishRun({ ...unit, attempts: [attempt] });
+    await store.finishRun({ ...unit, attempts: [attempt], request: null });
     return cleanTitle(text ?? '');
   }
 }

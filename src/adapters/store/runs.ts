@@ -76,12 +76,13 @@ const updateStarted = statement<{ sequence: number; now: number }>(`
 
 const updateEnded = statement<
   Pick<Row<'runs'>, 'sequence' | 'status' | 'model' | 'attempts' | 'usage' | 'finish' | 'error' | 'last_event'> & {
+    request: string | null;
     now: number;
   }
 >(`
   update runs set
-    status = :status, model = :model, attempts = :attempts, usage = :usage, finish = :finish, error = :error,
-    last_event = :last_event, ended_at = :now
+    status = :status, request = coalesce(:request, request), model = :model, attempts = :attempts, usage = :usage,
+    finish = :finish, error = :error, last_event = :last_event, ended_at = :now
   where sequence = :sequence`);
 
 const updateActivity = statement<{ id: string; now: number }>(`
@@ -195,6 +196,7 @@ export async function finishRun(sql: Sql, unit: FinishRun): Promise<{ next: Run 
   await sql.run(updateEnded, {
     sequence: run.sequence,
     status: end.status,
+    request: unit.request === null ? null : JSON.stringify(unit.request),
     model: unit.model,
     attempts: JSON.stringify(unit.attempts),
     usage: end.usage === null ? null : JSON.stringify(end.usage),

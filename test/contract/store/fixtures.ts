@@ -79,7 +79,19 @@ export function ending(run: string, status: EndStatus, given: Partial<FinishRun>
   const lastEvent = given.lastEvent ?? 1;
   const tail = { run, first: lastEvent, last: lastEvent, payload: packEvents([end]) };
   const items = status === 'completed' ? [text('An answer', 'assistant')] : [];
-  return { run, end, lastEvent, tail, items, model: 'test-model', attempts: [], startNext: true, now: 2, ...given };
+  return {
+    run,
+    end,
+    lastEvent,
+    tail,
+    items,
+    model: 'test-model',
+    attempts: [],
+    request: null,
+    startNext: true,
+    now: 2,
+    ...given,
+  };
 }
 
 /** Somebody at a store. Everything happens at `now` and without an `Idempotency-Key` unless it says otherwise. */

@@ -59,6 +59,16 @@ describeStore('Runs', (given) => {
     assert.deepEqual([await given.store.findRun(owner, run.id), await ann.read(conversation.id)], before);
   });
 
+  it('keeps of the request what it is told to', async () => {
+    const owner = person();
+    const ann = at(given.store, owner);
+    const context = [{ role: 'user' as const, items: [text('Long ago')] }];
+    const { run } = await ann.ask('Hello', { answer: newAnswer({ context, model: 'm' }) });
+    const kept = { ...run.request, context: null };
+    await given.store.finishRun(ending(run.id, 'completed', { request: kept }));
+    assert.deepEqual((await given.store.findRun(owner, run.id))?.request, kept);
+  });
+
   it('does nothing for a run that is gone', async () => {
     const ann = at(given.store, person());
     const { run, conversation } = await ann.ask('Hello');

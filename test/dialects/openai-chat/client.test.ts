@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import OpenAI from 'openai';
+import { countRows } from '../../../torture/inspect.ts';
 import { type ModelServer, startModelServer } from '../../support/model-server.ts';
 import { type Client, startServer, type TestServer } from '../../support/server.ts';
 
@@ -252,6 +253,54 @@ describe('openai-chat, by the official client', () => {
     assert.deepEqual(
       entries.body.map(({ message }) => message),
       ['Hello', 'Yes', 'And?', 'Yes', 'Mine', 'Yes'],
+    );
+  });
+
+  it('a list of two user messages is itself the context, and both are kept; nothing of a list is kept twice', async () => {
+    model.answer({ text: 'Yes' });
+    const ask = (messages: OpenAI.ChatCompletionMessageParam[]) =>
+      openai.chat.completions
+        .create({ model: 'test-model', messages }, { headers: { 'X-Conversation-ID': 'two at once' } })
+        .withResponse();
+    await ask(hello);
+    const calls = model.calls.length;
+    const { response } = await ask([
+      { role: 'user', content: 'Secret plan' },
+      { role: 'user', content: 'And?' },
+    ]);
+    const contents = (at: number) => model.calls[at]?.body.messages.map(({ content }) => content);
+    assert.deepEqual(contents(calls), ['Secret plan', 'And?']);
+    await ask([{ role: 'user', content: 'More' }]);
+    assert.deepEqual(contents(calls + 1), ['Hello', 'Yes', 'Secret plan', 'And?', 'Yes', 'More']);
+    const id = response.headers.get('x-conversation-id');
+    const entries = await me.request<{ message: string }[]>('GET', `/chats/${id}/conversations`);
+    assert.deepEqual(
+      entries.body.map(({ message }) => message),
+      ['Hello', 'Yes', 'Secret plan', 'And?', 'Yes', 'More', 'Yes'],
+    );
+    const inRuns = "select count(*) as count from runs where request like '%Secret plan%'";
+    assert.equal(countRows(server.data, inRuns), 0);
+  });
+
+  it('results of tools alone continue the answer that is stored', async () => {
+    const headers = { 'X-Conversation-ID': 'tools' };
+    const ask = (messages: OpenAI.ChatCompletionMessageParam[]) =>
+      openai.chat.completions.create({ model: 'test-model', messages }, { headers });
+    model.next({
+      tools: [
+        { id: 'a', name: 'look', arguments: '{}' },
+        { id: 'b', name: 'look', arguments: '{}' },
+      ],
+    });
+    await ask(hello);
+    const calls = model.calls.length;
+    await ask([
+      { role: 'tool', tool_call_id: 'a', content: 'One' },
+      { role: 'tool', tool_call_id: 'b', content: 'Two' },
+    ]);
+    assert.deepEqual(
+      model.calls[calls]?.body.messages.map(({ role }) => role),
+      ['user', 'assistant', 'tool', 'tool'],
     );
   });
 
