@@ -49,6 +49,8 @@ export function createConnection(
   const { reach } = server;
   let open: Open | null = null;
   let opening: Promise<Open> | null = null;
+  /** What `opening` is made of. */
+  let unfinished: Open | null = null;
   let failures = 0;
   let notBefore = 0;
   let lastReason = '';
@@ -126,7 +128,7 @@ export function createConnection(
         lastReason = reasonOf(error);
         notBefore = clock.monotonic() + Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** failures++);
         opening = null;
-        onProblem(`The MCP server "${server.name}" cannot be used: ${lastReason}.`);
+        if (!closed) onProblem(`The MCP server "${server.name}" cannot be used: ${lastReason}.`);
       },
     );
     return opening;
@@ -154,6 +156,7 @@ export function createConnection(
       },
     );
     const it: Open = { client, tools: [], session: false, close: () => end(client, transport) };
+    unfinished = it;
     try {
       await client.connect(transport.made, { timeout: CONNECT_MS });
       it.tools = (await client.listTools(undefined, { timeout: CONNECT_MS })).tools;
@@ -222,7 +225,7 @@ export function createConnection(
 
   async function close(): Promise<void> {
     closed = true;
-    const it = open ?? (await opening?.catch(() => null)) ?? null;
+    const it = open ?? (opening === null ? null : unfinished);
     open = null;
     await it?.close();
   }
