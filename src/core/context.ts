@@ -1,7 +1,7 @@
 /** What the model is given: the path up to the answered turn, trimmed to the model's window. Pure. */
 
 import type { ContextTurn } from './run.ts';
-import { type Item, joinContinued, messageItem, type Turn, textOf } from './turn.ts';
+import { type Item, isToolResult, joinContinued, messageItem, type Turn, textOf } from './turn.ts';
 
 /** A rough count of tokens: four ASCII characters, or one other character, are one. Errs on the high side. */
 export function estimateTokens(items: readonly Item[]): number {
@@ -61,7 +61,7 @@ function isHigh(unit: number): boolean {
 
 /**
  * Trims a path to `budget` tokens: the oldest whole exchanges go first; the newest exchange never goes (DESIGN.md, The
- * words). An exchange begins at a user turn and holds all up to the next one. Unanswered and emptied turns carry
+ * words). An exchange begins at a person's turn and holds all up to the next one. Unanswered and emptied turns carry
  * nothing and are left out; the turn being written is not part of `path`.
  */
 export function trimContext(path: readonly Turn[], budget: number): Turn[] {
@@ -69,8 +69,9 @@ export function trimContext(path: readonly Turn[], budget: number): Turn[] {
   const exchanges: Turn[][] = [];
   for (const turn of spoken) {
     const previous = exchanges.at(-1)?.at(-1);
-    if (previous === undefined || (turn.role === 'user' && previous.role !== 'user')) exchanges.push([turn]);
-    else exchanges.at(-1)?.push(turn);
+    if (previous === undefined || (turn.role === 'user' && !isToolResult(turn) && previous.role !== 'user')) {
+      exchanges.push([turn]);
+    } else exchanges.at(-1)?.push(turn);
   }
   let left = budget;
   let from = exchanges.length;
@@ -83,6 +84,12 @@ export function trimContext(path: readonly Turn[], budget: number): Turn[] {
   return exchanges.slice(from).flat();
 }
 
+/** A call that asked for approval is told where it is carried out. */
+function toldOf(items: Item[]): Item[] {
+  const isAsking = (item: Item) => item.type === 'function_call' && item.asks === true;
+  return items.some(isAsking) ? items.filter((item) => !isAsking(item)) : items;
+}
+
 const GO_ON = `Your last message was cut off. Go on with it from exactly where it stopped, in the middle of the sentence or word if that is where it stopped. Write only what comes next: what you write is put right behind it. Do not repeat any of it, do not introduce it, and do not mention the interruption.`;
 /** So many characters of the end are quoted: models find the place by them. */
 const TAIL = 100;
@@ -93,7 +100,7 @@ const TAIL = 100;
  * message of the assistant's for the beginning of its own (and some refuse it).
  */
 export function contextOf(path: readonly Turn[], budget: number): ContextTurn[] {
-  const turns = joinContinued(trimContext(path, budget)).map(({ role, items }) => ({ role, items }));
+  const turns = joinContinued(trimContext(path, budget)).map(({ role, items }) => ({ role, items: toldOf(items) }));
   const last = turns.at(-1);
   if (last?.role !== 'assistant') return turns;
   const tail = textOf(last.items)

@@ -19,8 +19,10 @@ const PREFIX = {
   web_search_call: 'ws_',
   compaction: 'cmp_',
   mcp_call: 'mcp_',
+  mcp_approval_request: 'mcpr_',
+  mcp_approval_response: 'mcpa_',
 } as const;
-const ANY_PREFIX = /^(conv|resp|msg|rs|fc|fco|ws|cmp|mcp)_/;
+const ANY_PREFIX = /^(conv|resp|msg|rs|fc|fco|ws|cmp|mcp|mcpr|mcpa)_/;
 
 /** What has an id in the standards: a conversation, a response (the turn of an answer), or an item by its type. */
 export type WireKind = keyof typeof PREFIX;

@@ -88,6 +88,8 @@ export interface RunRequest {
   parameters: Record<string, unknown>;
   /** The caller's own. */
   tools: Tool[];
+  /** Whether the client can ask a person to approve calls; otherwise those that need it are not made. */
+  approvals: boolean;
   /** What the model is given instead of the conversation's path, where the caller brought the whole of it. */
   context: ContextTurn[] | null;
   /** How many turns above the answered one came with it, as its `lead`. */

@@ -1,6 +1,6 @@
 /**
  * Turns and their items. A turn is one input, or the answer of one run; its items are the parts of it, shaped as in
- * Open Responses (`message`, `reasoning`, `function_call`, `function_call_output`, `web_search_call`).
+ * Open Responses (`message`, `reasoning`, `function_call`, `function_call_output`, `web_search_call`, `approval`).
  */
 
 export type Role = 'user' | 'assistant' | 'system';
@@ -71,6 +71,10 @@ export interface FunctionCallItem {
    * then is an item of the same answer. Absent: the caller's, who sends the output.
    */
   server?: string;
+  /** A person has to approve it: it is not run, and ends its turn. What they decide is carried out in a later answer. */
+  asks?: true;
+  /** It is what was decided on the call of that item id, which asked. */
+  decided?: { call: string; approved: boolean; reason?: string };
 }
 
 export interface FunctionCallOutputItem {
@@ -91,10 +95,28 @@ export interface WebSearchCallItem {
   sources: Source[];
 }
 
+/** What a person decides on a call that asked. */
+export interface ApprovalItem {
+  type: 'approval';
+  id: string;
+  status: ItemStatus;
+  /** The id of the call's item. */
+  call: string;
+  approved: boolean;
+  /** In the person's words; '' for none. */
+  reason: string;
+}
+
 /** What was looked for on the web, or which page was opened. */
 export type WebAction = { type: 'search'; queries: string[] } | { type: 'open_page'; url: string };
 
-export type Item = MessageItem | ReasoningItem | FunctionCallItem | FunctionCallOutputItem | WebSearchCallItem;
+export type Item =
+  | MessageItem
+  | ReasoningItem
+  | FunctionCallItem
+  | FunctionCallOutputItem
+  | WebSearchCallItem
+  | ApprovalItem;
 
 export interface Turn {
   id: string;
@@ -142,9 +164,13 @@ export function isVisible(turn: Turn): boolean {
   return turn.items.length > 0 || turn.status !== 'completed';
 }
 
-/** Nothing but what a caller's tools gave: it belongs to the answer that asked for it. */
+/** Nothing but what a caller's tools gave, or what was decided on calls: it belongs to the answer that asked for it. */
 export function isToolResult({ role, items }: Pick<Turn, 'role' | 'items'>): boolean {
-  return role === 'user' && items.length > 0 && items.every((item) => item.type === 'function_call_output');
+  return (
+    role === 'user' &&
+    items.length > 0 &&
+    items.every(({ type }) => type === 'function_call_output' || type === 'approval')
+  );
 }
 
 /** A call that this server does not run itself: the caller sends its output. */

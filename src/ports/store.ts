@@ -392,6 +392,8 @@ export interface Store {
   finishRun(unit: FinishRun): Promise<{ next: Run | null }>;
   /** Keeps what a run of no conversation cost, once it has ended: its row, and nothing that was said. */
   recordRun(unit: { run: Run }): Promise<void>;
+  /** Gives a call of a conversation to a run, once: whose it is, this run's or that of the one that had it first. */
+  claimCall(unit: { tenant: string; conversation: string; call: string; run: string; now: number }): Promise<string>;
   /** All runs that are `queued` or `started`, in the order of acceptance. */
   openRuns(): Promise<Run[]>;
   /** Marks the oldest queued run of a conversation with no started one as `started`; null if there is none. */

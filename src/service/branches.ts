@@ -38,7 +38,7 @@ export interface Submission {
   named: string | null;
   /** The preset of a conversation that is made; null for the default one. */
   assistant: string | null;
-  request: Pick<RunRequest, 'model' | 'tools'>;
+  request: Pick<RunRequest, 'model' | 'tools' | 'approvals'>;
 }
 
 /** An answer being written, or written, for a client to follow. */
@@ -160,7 +160,10 @@ export function createBranches(parts: {
     return reply(principal, await messages.answerAgain(principal, question, once));
   }
 
-  /** The results of a client's tools go below the answer that asked for them, and are answered like a message. */
+  /**
+   * The results of a client's tools, and what a person decides on calls, go below the answer that asked for them, and are
+   * answered like a message.
+   */
   async function continueAnswer(
     principal: Principal,
     conversation: Conversation | null,
@@ -178,8 +181,16 @@ export function createBranches(parts: {
     const items = chain.flatMap((turn) => turn.items);
     const asked = new Set(items.flatMap((item) => (isCallersCall(item) ? [item.callId] : [])));
     const there = new Set(items.flatMap((item) => (item.type === 'function_call_output' ? [item.callId] : [])));
-    const results = message.items.filter((item) => item.type === 'function_call_output' && asked.has(item.callId));
-    const fresh = results.filter((item) => item.type === 'function_call_output' && !there.has(item.callId));
+    const asking = new Set(items.flatMap((item) => (item.type === 'function_call' && item.asks ? [item.id] : [])));
+    const decided = new Set(items.flatMap((item) => (item.type === 'approval' ? [item.call] : [])));
+    const isResult = (item: Item) => item.type === 'function_call_output' && asked.has(item.callId);
+    const isDecision = (item: Item) => item.type === 'approval' && asking.has(item.call);
+    const results = message.items.filter((item) => isResult(item) || isDecision(item));
+    const fresh = results.filter(
+      (item) =>
+        (item.type === 'function_call_output' && !there.has(item.callId)) ||
+        (item.type === 'approval' && !decided.has(item.call)),
+    );
     if (fresh.length > 0) {
       const input = {
         conversation: { ref: { by: 'id', id: conversation.id } },
@@ -193,7 +204,7 @@ export function createBranches(parts: {
     const answered = chain.findLast(isToolResult);
     if (answered !== undefined && results.length > 0) return answerStored(principal, answered, false, request, once);
     throw invalid(
-      'There is nothing to answer: the last message must be a person’s, or an answer with the results of tools it asked for.',
+      'There is nothing to answer: the last message must be a person’s, or an answer with the results of tools it asked for, or with decisions on its calls.',
       'messages',
     );
   }

@@ -94,6 +94,7 @@ export function createCompletions(parts: {
         assistant: '',
         instructions: completion.instructions ?? '',
         webSearch: completion.webSearch ?? 'off',
+        approvals: false,
         lead: 0,
         echo: completion.echo ?? {},
       },

@@ -186,6 +186,7 @@ function snapshot(items: readonly Item[]): RunEvent[] {
         }
         break;
       case 'function_call_output':
+      case 'approval':
         events.push({ type: 'item-added', item: whole });
         return;
     }

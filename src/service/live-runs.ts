@@ -47,6 +47,8 @@ export interface LiveRun {
   readonly untitled: boolean;
   /** False: nothing of it is logged or stored, and it is stopped when its last reader leaves. */
   readonly kept: boolean;
+  /** Whether what it answers may hold decisions on calls. */
+  readonly decides: boolean;
   /** Set once by whoever stops it. */
   cause: StopCause | null;
   /** Its conversation was deleted: nothing of it is kept. */
@@ -87,7 +89,7 @@ const SLICE = 1000;
 const LOG_RETRY_MS = 500;
 
 export interface LiveRuns {
-  open(run: Run, facts?: { untitled?: boolean; kept?: boolean }): LiveRun;
+  open(run: Run, facts?: { untitled?: boolean; kept?: boolean; decides?: boolean }): LiveRun;
   get(run: string): LiveRun | null;
   all(): Iterable<LiveRun>;
   count(): number;
@@ -140,13 +142,15 @@ export function createLiveRuns(parts: { store: Store; clock: Clock; flushMs: num
   };
 
   /** Registers an open run, so that it can be followed and stopped; queued ones too. */
-  function open(run: Run, { untitled = false, kept = true } = {}): LiveRun {
+  function open(run: Run, facts: { untitled?: boolean; kept?: boolean; decides?: boolean } = {}): LiveRun {
+    const { untitled = false, kept = true, decides = kept } = facts;
     const live: Live = {
       run,
       answer: emptyAnswer(),
       abort: new AbortController(),
       untitled,
       kept,
+      decides,
       cause: null,
       discarded: false,
       startedAt: clock.monotonic(),

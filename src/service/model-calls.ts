@@ -12,7 +12,7 @@ import type { Store } from '#ports/store.ts';
 import type { LiveRun, LiveRuns } from './live-runs.ts';
 import { ended, type Outcome, stopError } from './outcome.ts';
 import type { TimeLimits, Watch } from './time-limits.ts';
-import { createTranslator } from './translate.ts';
+import { createTranslator, type ToolOwner } from './translate.ts';
 
 const CALLS_PER_MODEL = 3;
 const FIRST_TOKEN_MS = 60_000;
@@ -29,7 +29,7 @@ export interface Question {
   tools: Tool[];
   parameters: Record<string, unknown>;
   /** Whose tool a name is, where this server runs it. */
-  serverOf(name: string): string | undefined;
+  ownerOf(name: string): ToolOwner | undefined;
 }
 
 export interface ModelCalls {
@@ -85,8 +85,8 @@ export function createModelCalls(parts: {
   async function attemptOnce(live: LiveRun, model: ModelInfo, question: Question): Promise<Attempted> {
     const record: Attempt = { model: model.id, startedAt: clock.now(), endedAt: 0, error: null, status: null };
     const before: Mark = markOf(live.answer);
-    const { serverOf } = question;
-    const translator = createTranslator({ ids, model: model.id, said: live.answer.items, serverOf });
+    const { ownerOf } = question;
+    const translator = createTranslator({ ids, model: model.id, said: live.answer.items, ownerOf });
     const firstToken = limits.firstToken ?? (model.local ? LOCAL_FIRST_TOKEN_MS : FIRST_TOKEN_MS);
     let watch: Watch | null = null;
     let usage: Usage | null = null;

@@ -6,7 +6,7 @@ import type { ConversationRef } from '#core/ids.ts';
 import type { Once } from '#core/once.ts';
 import type { Principal } from '#core/principal.ts';
 import type { ContextTurn, Run, RunRequest, RunResult } from '#core/run.ts';
-import { type Item, MAX_MESSAGE_BYTES, messageItem, type Role, type Turn } from '#core/turn.ts';
+import { type ApprovalItem, type Item, MAX_MESSAGE_BYTES, messageItem, type Role, type Turn } from '#core/turn.ts';
 import type { Clock, Ids } from '#ports/clock.ts';
 import type { Accepted, AcceptMessage, NewAnswer, NewTurn, OnBusy, Store } from '#ports/store.ts';
 import { type Named, refOf } from './conversations.ts';
@@ -77,6 +77,7 @@ const PLAIN_REQUEST: NewAnswer['request'] = {
   webSearch: 'off',
   parameters: {},
   tools: [],
+  approvals: false,
   context: null,
   lead: 0,
   echo: {},
@@ -112,6 +113,7 @@ export function createMessages(parts: {
 
   /** The same for any input of the user's, anywhere, and any wishes for the answer. Gives the items ids of its own. */
   async function accept(principal: Principal, input: Input, once: Once | null): Promise<Answered & { run: Run }> {
+    for (const item of input.items) if (item.type === 'approval') await checkApproval(principal, item);
     const unit: AcceptMessage = {
       owner: principal,
       now: clock.now(),
@@ -135,6 +137,14 @@ export function createMessages(parts: {
     const { run } = answered;
     if (run === null) throw new ServiceError('internal', 'A message was accepted without a run.');
     return { ...answered, run };
+  }
+
+  /** Nobody decides on a call but whose conversation it is in. */
+  async function checkApproval(principal: Principal, { call }: ApprovalItem): Promise<void> {
+    const found = await store.findItem(principal, call);
+    if (found?.item.type !== 'function_call' || found.item.asks !== true) {
+      throw invalid('There is no call that asks for this approval.', 'input');
+    }
   }
 
   /** Stores an entry and asks nobody. Throws `not_found`, `idempotency_mismatch`. */
@@ -240,10 +250,13 @@ export function createMessages(parts: {
   }
 
   /** Starts, queues and interrupts as the store has decided. */
-  function startAll({ run, conversation, interrupts, fresh }: Accepted): void {
+  function startAll({ run, conversation, input, interrupts, fresh }: Accepted): void {
     if (run === null || !fresh) return;
     if (liveRuns.get(run.id) === null)
-      liveRuns.open(run, { untitled: conversation.title === null && conversation.listed });
+      liveRuns.open(run, {
+        untitled: conversation.title === null && conversation.listed,
+        decides: input.items.some(({ type }) => type === 'approval'),
+      });
     if (run.status === 'started') runLoop.start(run);
     for (const id of interrupts) {
       const older = liveRuns.get(id);

@@ -1,6 +1,7 @@
 /**
  * Runs the calls of this server's own tools: side by side, each within its time and size, and none longer than the run. Every
  * call gets an output, since a model is not to be asked with calls that have none; what goes wrong is told to the model.
+ * This is the one place where a tool is run: without a person's approval never one that needs it.
  */
 
 import { cutText } from '#core/context.ts';
@@ -66,14 +67,15 @@ export function createToolCalls(parts: {
     call: FunctionCallItem,
     tools: ReadonlyMap<string, ServerTool>,
   ): Promise<ToolResult> {
+    if (call.decided?.approved === false) return failed(deniedText(call.decided.reason));
     const tool = tools.get(call.name);
     if (tool === undefined) {
       const names = [...tools.keys()].join(', ');
       return failed(`There is no tool "${call.name}". ${names === '' ? 'There are none.' : `There are: ${names}.`}`);
     }
-    const given = argumentsOf(call.arguments);
+    const given = argumentsOf(call);
     if (given === null) return failed('The arguments must be a JSON object, and these are not. The tool was not run.');
-    if (tool.needsApproval) return failed(NOT_APPROVED);
+    if (tool.needsApproval && call.decided?.approved !== true) return failed(NOT_APPROVED);
     return callTool(live, tool, given);
   }
 
@@ -110,6 +112,11 @@ export function createToolCalls(parts: {
   }
 }
 
+function deniedText(reason: string | undefined): string {
+  const said = reason === undefined ? '' : ` They said: ${reason}`;
+  return `The person did not allow this call. It was not run.${said}`;
+}
+
 function isOver(live: LiveRun): boolean {
   return live.cause !== null || live.discarded;
 }
@@ -118,8 +125,8 @@ function failed(text: string): ToolResult {
   return { text, isError: true };
 }
 
-/** No text at all is how some models call a tool that takes nothing. */
-function argumentsOf(text: string): Record<string, unknown> | null {
+/** Null where they are none. No text at all is how some models call a tool that takes nothing. */
+export function argumentsOf({ arguments: text }: FunctionCallItem): Record<string, unknown> | null {
   if (text.trim() === '') return {};
   try {
     const given: unknown = JSON.parse(text);

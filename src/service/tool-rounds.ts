@@ -1,16 +1,19 @@
 /**
  * One answer: the model is asked, the tools of this server that it calls are run, and it is asked again with what they
- * gave, in bounded rounds of one run. A call of the caller's own tools ends the turn.
+ * gave, in bounded rounds of one run. A call of the caller's own tools ends the turn, and so does one that a person has to
+ * approve.
  */
 
 import type { Assistant } from '#core/conversation.ts';
 import { type Attempt, addUsage, type Tool } from '#core/run.ts';
 import type { Offer, ServerTool, ToolSource } from '#ports/tools.ts';
+import type { Approvals } from './approvals.ts';
 import type { Assistants } from './assistants.ts';
 import type { LiveRun } from './live-runs.ts';
 import type { ModelCalls } from './model-calls.ts';
 import { ended, type Outcome, stopError } from './outcome.ts';
-import type { ToolCalls } from './tool-calls.ts';
+import { argumentsOf, type ToolCalls } from './tool-calls.ts';
+import type { ToolOwner } from './translate.ts';
 import type { Web } from './web.ts';
 
 export interface ToolRounds {
@@ -29,12 +32,13 @@ interface Tools {
 export function createToolRounds(parts: {
   modelCalls: ModelCalls;
   toolCalls: ToolCalls;
+  approvals: Approvals;
   assistants: Assistants;
   web: Pick<Web, 'prepare'>;
   sources: readonly ToolSource[];
   rounds: number;
 }): ToolRounds {
-  const { modelCalls, toolCalls, assistants, web, sources, rounds } = parts;
+  const { modelCalls, toolCalls, approvals, assistants, web, sources, rounds } = parts;
   return { answer };
 
   async function answer(live: LiveRun): Promise<Outcome> {
@@ -42,6 +46,7 @@ export function createToolRounds(parts: {
     const assistant = assistantOf(live);
     let tools = await toolsOf(live, assistant);
     let found = await web.prepare(live, assistant, tools.own.get('web_search')?.server === 'web');
+    if (live.decides) await approvals.carryOut(live, tools.own);
     let models = [request.model ?? assistant.model, ...assistant.fallbacks];
     const attempts: Attempt[] = [...found.attempts];
     let { usage } = found;
@@ -51,8 +56,8 @@ export function createToolRounds(parts: {
       const system = [request.instructions ?? assistant.instructions, ...tools.notes, found.prompt]
         .filter((text) => text !== '')
         .join('\n\n');
-      const serverOf = (name: string) => serverOfTool(live, tools, name);
-      const outcome = await modelCalls.ask(live, { models, system, tools: tools.all, parameters, serverOf });
+      const ownerOf = (name: string) => ownerOfTool(live, tools, name);
+      const outcome = await modelCalls.ask(live, { models, system, tools: tools.all, parameters, ownerOf });
       attempts.push(...outcome.attempts);
       usage = addUsage(usage, outcome.usage);
       const soFar = { ...outcome, attempts, usage };
@@ -72,11 +77,13 @@ export function createToolRounds(parts: {
       const ours = calls.filter(({ server }) => server !== undefined);
       if (ours.length === 0) return soFar;
       if (round > rounds) return { ...soFar, ...stopped(live, TOO_MANY_ROUNDS, outcome) };
-      await toolCalls.run(live, ours, tools.own);
+      const asking = ours.filter((call) => call.asks && argumentsOf(call) !== null);
+      const running = ours.filter((call) => !asking.includes(call));
+      await toolCalls.run(live, running, tools.own);
       if (live.cause !== null || live.discarded) {
         return { ...soFar, ...stopped(live, stopError(live.cause ?? 'stopped'), outcome) };
       }
-      if (calls.length > ours.length) return { ...soFar, finish: 'tool_calls' };
+      if (calls.length > running.length) return { ...soFar, finish: 'tool_calls' };
       if (outcome.model !== null) models = laterModels(outcome.model.id, assistant.fallbacks);
     }
   }
@@ -115,10 +122,15 @@ const TOO_MANY_ROUNDS = {
   message: 'The model went on calling tools when it had used them as often as one answer may.',
 } as const;
 
-/** A name that neither side has is answered here, with an error, as soon as there are tools of this server. */
-function serverOfTool({ run }: LiveRun, { own }: Tools, name: string): string | undefined {
+/**
+ * A name that neither side has is answered here, with an error, as soon as there are tools of this server. A person can be
+ * asked about a call where the client can ask and the call is kept until the person decides.
+ */
+function ownerOfTool({ run, kept }: LiveRun, { own }: Tools, name: string): ToolOwner | undefined {
   if (own.size === 0 || run.request.tools.some((tool) => tool.name === name)) return undefined;
-  return own.get(name)?.server ?? '';
+  const { server = '', needsApproval = false } = own.get(name) ?? {};
+  const canAsk = run.request.approvals && kept && run.conversation !== null;
+  return needsApproval && canAsk ? { server, asks: true } : { server };
 }
 
 /**

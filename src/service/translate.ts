@@ -5,9 +5,12 @@
 
 import type { RunEvent } from '#core/event.ts';
 import type { FinishReason, Usage } from '#core/run.ts';
-import { type Item, textOf } from '#core/turn.ts';
+import { type FunctionCallItem, type Item, textOf } from '#core/turn.ts';
 import type { Ids } from '#ports/clock.ts';
 import type { ModelEvent } from '#ports/model.ts';
+
+/** What a call of a tool of this server is marked with. */
+export type ToolOwner = Pick<FunctionCallItem, 'server' | 'asks'>;
 
 interface Translated {
   events: RunEvent[];
@@ -25,13 +28,13 @@ interface OpenItem {
 /**
  * @param start.model named by the `model-chosen` event before the first output
  * @param start.said the items that the answer has already
- * @param start.serverOf whose tool it is, where this server runs it
+ * @param start.ownerOf whose tool it is, where this server runs it, and whether a person is asked first
  */
 export function createTranslator(start: {
   ids: Ids;
   model: string;
   said?: readonly Item[];
-  serverOf?: (name: string) => string | undefined;
+  ownerOf?: (name: string) => ToolOwner | undefined;
 }) {
   const { ids, said = [] } = start;
   let next = said.length;
@@ -104,9 +107,8 @@ export function createTranslator(start: {
     const item = ids.uuid();
     const taken = id === '' || said.some((other) => other.type === 'function_call' && other.callId === id);
     const callId = taken ? `call_${item}` : id;
-    const server = start.serverOf?.(name);
-    const call = { type: 'function_call', id: item, status: 'in_progress', callId, name, arguments: '' } as const;
-    return server === undefined ? call : { ...call, server };
+    const owner = start.ownerOf?.(name);
+    return { type: 'function_call', id: item, status: 'in_progress', callId, name, arguments: '', ...owner };
   }
 
   function closeOpen(events: RunEvent[]): void {

@@ -11,6 +11,7 @@ import type { Run, RunRequest, RunResult } from '#core/run.ts';
 import { type Item, textOf } from '#core/turn.ts';
 import type { Store } from '#ports/store.ts';
 import type { ServerTool, ToolContext, ToolResult } from '#ports/tools.ts';
+import { createApprovals } from '#service/approvals.ts';
 import { createAssistants } from '#service/assistants.ts';
 import { createFollowRun } from '#service/follow-run.ts';
 import { createLiveRuns } from '#service/live-runs.ts';
@@ -42,6 +43,10 @@ export interface Answering {
   begin(text: string, options?: AskOptions): Promise<{ run: Run; result: Promise<RunResult>; stop(): Promise<void> }>;
   /** How an answer ends, and what it says. */
   end(principal: Principal, answered: Answered): Promise<{ status: string; text: string }>;
+  /** What a person decides on a call, as the input of a further answer. */
+  decide(call: Item | undefined, approved: boolean, options?: AskOptions & { reason?: string }): Promise<RunResult>;
+  /** A sibling of an answer. */
+  retry(result: RunResult): Promise<RunResult>;
   findRun(run: string): Promise<Run | null>;
   /** What should not happen, but did. */
   errors: unknown[];
@@ -50,6 +55,8 @@ export interface Answering {
 
 interface AskOptions {
   place?: Place;
+  as?: string;
+  parent?: string | null;
   items?: Item[];
   request?: Partial<RunRequest>;
 }
@@ -112,15 +119,17 @@ export async function startAnswering(given: Partial<Given> = {}): Promise<Answer
   };
   const liveRuns = createLiveRuns({ store, clock, flushMs: 10 });
   const timeLimits = createTimeLimits({ clock, liveRuns, limits });
+  const toolCalls = createToolCalls({
+    liveRuns,
+    timeLimits,
+    clock,
+    ids,
+    limits: { timeout: given.timeout ?? 60_000, maxResult: given.maxResult ?? 65_536 },
+  });
   const toolRounds = createToolRounds({
     modelCalls: createModelCalls({ store, models, liveRuns, timeLimits, clock, ids, limits, onError }),
-    toolCalls: createToolCalls({
-      liveRuns,
-      timeLimits,
-      clock,
-      ids,
-      limits: { timeout: given.timeout ?? 60_000, maxResult: given.maxResult ?? 65_536 },
-    }),
+    toolCalls,
+    approvals: createApprovals({ store, liveRuns, toolCalls, clock, ids }),
     assistants: createAssistants([]),
     web: { prepare: async () => ({ prompt: '', attempts: [], usage: null }) },
     sources: [{ offer: async () => ({ tools, notes: [] }) }],
@@ -133,7 +142,8 @@ export async function startAnswering(given: Partial<Given> = {}): Promise<Answer
   const runs = createFollowRun({ store, liveRuns, runLoop, clock });
   const recovered = await recoverRuns({ store, liveRuns, runLoop, clock });
 
-  async function begin(text: string, { place = { create: {} }, items, request = {} }: AskOptions = {}) {
+  async function begin(text: string, options: AskOptions = {}) {
+    const { place = { create: {} }, items, request = {}, as = PERSON.user, parent = null } = options;
     const said: Item = {
       type: 'message',
       id: '',
@@ -141,8 +151,8 @@ export async function startAnswering(given: Partial<Given> = {}): Promise<Answer
       status: 'completed',
       content: [{ type: 'text', text }],
     };
-    const input = { conversation: place, items: items ?? [said], onBusy: 'queue' as const, request };
-    const { run } = await messages.accept(PERSON, input, null);
+    const input = { conversation: place, items: items ?? [said], onBusy: 'queue' as const, parent, request };
+    const { run } = await messages.accept(person(as), input, null);
     const live = liveRuns.get(run.id);
     if (live === null) throw new Error('The run is over already.');
     return { run, result: liveRuns.result(live), stop: () => runLoop.stop(live, 'stopped') };
@@ -163,6 +173,17 @@ export async function startAnswering(given: Partial<Given> = {}): Promise<Answer
       return { status, text: textOf(items) };
     },
     ask: async (text, options) => (await begin(text, options)).result,
+    async decide(call, approved, { reason = '', ...options } = {}) {
+      const id = call?.type === 'function_call' ? call.id : '';
+      const item: Item = { type: 'approval', id: '', status: 'completed', call: id, approved, reason };
+      return (await begin('', { request: { approvals: true }, ...options, items: [item] })).result;
+    },
+    async retry({ turn }) {
+      const { run } = await messages.retryAnswer(PERSON, { turn: turn ?? '', request: {} }, null);
+      const live = run && liveRuns.get(run.id);
+      if (live === null) throw new Error('The run is over already.');
+      return liveRuns.result(live);
+    },
     findRun: (run) => store.findRun(PERSON, run),
     async close() {
       await runLoop.drain(0);
@@ -173,6 +194,17 @@ export async function startAnswering(given: Partial<Given> = {}): Promise<Answer
       await rm(folder, { recursive: true });
     },
   };
+}
+
+/** What an answer is made of, short enough to compare. */
+export function shape(items: readonly Item[]): string[] {
+  return items.map((item) => {
+    if (item.type === 'message') return `text ${textOf([item])}`;
+    if (item.type === 'function_call') return `${item.asks ? 'asks' : 'call'} ${item.name}(${item.arguments})`;
+    if (item.type === 'function_call_output')
+      return `${item.status === 'completed' ? 'gave' : 'failed'} ${item.output}`;
+    return item.type;
+  });
 }
 
 /** A tool that does what `call` does; by default it only reads. */

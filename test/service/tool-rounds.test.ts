@@ -1,21 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import { type Item, textOf } from '#core/turn.ts';
+import type { Item } from '#core/turn.ts';
 import type { ToolContext } from '#ports/tools.ts';
-import { type Answering, startAnswering, toolOf } from './answering.ts';
+import { type Answering, shape, startAnswering, toolOf } from './answering.ts';
 
 const CALLERS = { name: 'weather', description: '', parameters: { type: 'object', properties: {} } };
-
-/** What an answer is made of, short enough to compare. */
-function shape(items: readonly Item[]): string[] {
-  return items.map((item) => {
-    if (item.type === 'message') return `text ${textOf([item])}`;
-    if (item.type === 'function_call') return `call ${item.name}(${item.arguments})`;
-    if (item.type === 'function_call_output')
-      return `${item.status === 'completed' ? 'gave' : 'failed'} ${item.output}`;
-    return item.type;
-  });
-}
 
 describe('Rounds of tools of this server', () => {
   let answering: Answering;

@@ -235,6 +235,15 @@ interface TicketsTable {
   expires_at: number;
 }
 
+interface CallClaimsTable {
+  /** The id of the item of the call that asked for approval. */
+  call: string;
+  tenant: string;
+  conversation: string;
+  run: string;
+  created_at: number;
+}
+
 export interface Tables {
   tenants: TenantsTable;
   users: UsersTable;
@@ -253,6 +262,7 @@ export interface Tables {
   secrets: SecretsTable;
   usage: UsageTable;
   tickets: TicketsTable;
+  call_claims: CallClaimsTable;
 }
 
 export type Row<T extends keyof Tables> = Tables[T];

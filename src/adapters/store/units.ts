@@ -1,6 +1,7 @@
 /** The store's units and reads by name: one SQL for every database. An adapter runs them, each unit in a transaction. */
 
 import { deleteAnswer, findAnswer } from './answers.ts';
+import { claimCall } from './calls.ts';
 import { readChanges } from './changes.ts';
 import {
   createConversation,
@@ -29,6 +30,7 @@ export const units = {
   answerAgain,
   answerTurn,
   appendEvents,
+  claimCall,
   createConversation,
   createInvite,
   createKey,

@@ -1,6 +1,7 @@
 /** Wire → service: what `useChat` sends as a submission. Pure. */
 
 import { invalid } from '#core/errors.ts';
+import { parseUuid } from '#core/ids.ts';
 import type { Tool } from '#core/run.ts';
 import type { Item, Part } from '#core/turn.ts';
 import type { ClientMessage, Submission } from '#service/branches.ts';
@@ -13,7 +14,7 @@ const IMAGE_URL = /^(https?:\/\/|data:image\/)/i;
 
 /** `messages` ends with the message that is meant; `message` is that one alone. Throws `invalid_request`. */
 export function toSubmission(request: WireRequest): Submission {
-  const { id, trigger, messageId, model, assistant, tools } = request;
+  const { id, trigger, messageId, model, assistant, tools, approvals } = request;
   const again = trigger === 'regenerate-message';
   const sent = request.message ? [request.message] : (request.messages ?? []);
   const last = sent.at(-1);
@@ -28,6 +29,7 @@ export function toSubmission(request: WireRequest): Submission {
     assistant: assistant ?? null,
     request: {
       model: model ?? null,
+      approvals: approvals === true,
       tools: Object.entries(tools ?? {}).map(
         ([name, { description, parameters }]): Tool => ({
           name,
@@ -93,7 +95,14 @@ function toAssistantItems(part: WirePart): Item[] {
     // An output that is not whole is how a tool that failed is kept.
     return [call, { ...DONE, type: 'function_call_output', status: 'incomplete', callId, output: outputOf(part) }];
   }
-  return [call];
+  return part.state === 'approval-responded' ? [call, ...toApproval(part.approval)] : [call];
+}
+
+function toApproval(given: unknown): Item[] {
+  const { id, approved, reason } = (given ?? {}) as { id?: unknown; approved?: unknown; reason?: unknown };
+  const call = parseUuid(textOf(id));
+  if (call === null) return [];
+  return [{ ...DONE, type: 'approval', call, approved: approved === true, reason: textOf(reason) }];
 }
 
 function isTool({ type }: WirePart): boolean {

@@ -10,7 +10,7 @@ const DONE = 'data: [DONE]\n\n';
 /** An item whose end is still to come: its deltas around their text, and what closes it. */
 interface Open {
   before: string;
-  end(): object;
+  end(): object[];
   /** Of a tool call: its arguments so far. */
   input: string | null;
 }
@@ -113,7 +113,7 @@ export function createEncoder(messageId: string, failure: (end: TerminalEvent) =
         offset--;
       }
       const before = `data: {"type":"${kind}-delta","id":"${id}","delta":`;
-      open.set(position, { before, end: () => ({ type: `${kind}-end`, id }), input: null });
+      open.set(position, { before, end: () => [{ type: `${kind}-end`, id }], input: null });
       return goesOn === null ? chunk({ type: `${kind}-start`, id }) : '';
     }
     if (item.type === 'function_call_output') {
@@ -123,7 +123,9 @@ export function createEncoder(messageId: string, failure: (end: TerminalEvent) =
     }
     if (item.type !== 'function_call') return '';
     if (item.server === undefined) called = true;
-    else running.set(item.callId, item);
+    else if (!item.asks) running.set(item.callId, item);
+    // Its part is there since it asked.
+    if (item.decided !== undefined) return '';
     const before = `data: {"type":"tool-input-delta","toolCallId":${JSON.stringify(item.callId)},"inputTextDelta":`;
     const call: Open = { before, end: () => toolInput(item, call.input ?? ''), input: '' };
     open.set(position, call);
@@ -133,7 +135,7 @@ export function createEncoder(messageId: string, failure: (end: TerminalEvent) =
   function close(position: number): string {
     const it = open.get(position);
     open.delete(position);
-    return it === undefined ? '' : chunk(it.end());
+    return it === undefined ? '' : it.end().map(chunk).join('');
   }
 
   function finish(end: TerminalEvent): string {
@@ -183,11 +185,13 @@ function toolStart(call: FunctionCall): object {
   return { type: 'tool-input-start', toolCallId: call.callId, toolName: call.name, ...facts(call) };
 }
 
-function toolInput(call: FunctionCall, text: string): object {
-  const known = { toolCallId: call.callId, toolName: call.name, ...facts(call) };
+function toolInput(call: FunctionCall, text: string): object[] {
+  const { id: approvalId, callId: toolCallId, name: toolName, asks } = call;
+  const known = { toolCallId, toolName, ...facts(call) };
   const input = parseInput(text);
-  if (input !== undefined) return { type: 'tool-input-available', ...known, input };
-  return { type: 'tool-input-error', ...known, input: text, errorText: BAD_INPUT };
+  if (input === undefined) return [{ type: 'tool-input-error', ...known, input: text, errorText: BAD_INPUT }];
+  const available = { type: 'tool-input-available', ...known, input };
+  return asks ? [available, { type: 'tool-approval-request', approvalId, toolCallId }] : [available];
 }
 
 const BAD_INPUT = 'The model wrote arguments that are no JSON.';
@@ -205,6 +209,7 @@ function parseInput(text: string): unknown {
 type Output = Extract<Item, { type: 'function_call_output' }>;
 
 function toolOutput({ callId: toolCallId, status, output }: Output, call: FunctionCall | undefined): object {
+  if (call?.decided?.approved === false) return { type: 'tool-output-denied', toolCallId };
   const known = { toolCallId, ...facts(call) };
   if (status === 'incomplete') return { type: 'tool-output-error', ...known, errorText: output };
   return { type: 'tool-output-available', ...known, output: parseOutput(output) };
@@ -238,14 +243,15 @@ function wholeItem(item: Item, id: string, turn: readonly Item[]): object[] {
       ];
     case 'function_call':
       return [
-        toolStart(item),
-        toolInput(item, item.arguments),
+        ...(item.decided === undefined ? [toolStart(item), ...toolInput(item, item.arguments)] : []),
         ...(isUnfinished(item, turn) ? [toolOutput(unfinished(item), item)] : []),
       ];
     case 'web_search_call':
       return item.sources.map(sourcePart);
     case 'function_call_output':
       return [toolOutput(item, callOf(item, turn))];
+    case 'approval':
+      return [];
   }
 }
 
@@ -253,8 +259,9 @@ function callOf({ callId }: Output, items: readonly Item[]): FunctionCall | unde
   return items.find((item) => item.type === 'function_call' && item.callId === callId) as FunctionCall | undefined;
 }
 
-function isUnfinished({ server, callId }: FunctionCall, items: readonly Item[]): boolean {
-  return server !== undefined && !items.some((item) => item.type === 'function_call_output' && item.callId === callId);
+function isUnfinished({ server, asks, callId }: FunctionCall, items: readonly Item[]): boolean {
+  if (server === undefined || asks) return false;
+  return !items.some((item) => item.type === 'function_call_output' && item.callId === callId);
 }
 
 function sourcePart({ index, title, url }: { index: number; title: string; url: string }): WirePart {
@@ -281,14 +288,17 @@ export function toMessages(shown: readonly Turn[], tree: readonly TreeNode[]): W
   let continues = false;
   for (const turn of joinContinued(shown)) {
     if (isToolResult(turn) && answer !== null) {
-      for (const item of turn.items) if (item.type === 'function_call_output') giveOutput(answer, item);
+      give(answer.parts, turn.items);
       continues = true;
       continue;
     }
     const open = turn.status === 'queued' || turn.status === 'in_progress';
     if (turn.role === 'assistant' && continues && answer !== null) {
       if (open) messages.splice(messages.indexOf(answer), 1);
-      else answer.parts.push(...toParts(turn));
+      else {
+        answer.parts.push(...toParts(turn));
+        give(answer.parts, turn.items);
+      }
       continues = false;
       continue;
     }
@@ -316,13 +326,11 @@ function placeOf({ parent, role }: { parent: string | null; role: string }): str
 }
 
 function toParts({ role, items }: Turn): WirePart[] {
-  if (role !== 'assistant') return items.flatMap(toPart);
-  const message = { parts: [{ type: 'step-start' }, ...items.flatMap(toPart)] };
-  for (const item of items) {
-    if (item.type === 'function_call_output') giveOutput(message, item);
-    else if (item.type === 'function_call' && isUnfinished(item, items)) giveOutput(message, unfinished(item));
-  }
-  return message.parts;
+  const parts = items.flatMap(toPart);
+  if (role !== 'assistant') return parts;
+  const step = [{ type: 'step-start' }, ...parts];
+  give(step, items);
+  return step;
 }
 
 function toPart(item: Item, position: number): WirePart[] {
@@ -339,27 +347,44 @@ function toPart(item: Item, position: number): WirePart[] {
     case 'web_search_call':
       return item.sources.map(sourcePart);
     case 'function_call':
-      return [toolPart(item)];
+      return item.decided === undefined ? [toolPart(item)] : [];
     case 'function_call_output':
+    case 'approval':
       return [];
   }
 }
 
-function toolPart({ name, callId: toolCallId, arguments: text, server }: FunctionCall): WirePart {
+function toolPart({ id, name, callId: toolCallId, arguments: text, server, asks }: FunctionCall): WirePart {
   const kind =
     server === undefined
       ? { type: `tool-${name}`, toolCallId }
       : { type: 'dynamic-tool', toolName: name, toolCallId, providerExecuted: true };
   const input = parseInput(text);
+  if (input !== undefined && asks) return { ...kind, state: 'approval-requested', input, approval: { id } };
   if (input !== undefined) return { ...kind, state: 'input-available', input };
   return { ...kind, state: 'output-error', input: text, errorText: BAD_INPUT };
 }
 
-/** Puts what a tool gave into the part of its call. */
-function giveOutput({ parts }: Pick<WireUiMessage, 'parts'>, { callId, status, output }: Output): void {
+/** Puts what a person decided, and what tools gave, into the parts of their calls. */
+function give(parts: readonly WirePart[], items: readonly Item[]): void {
+  for (const item of items) {
+    if (item.type === 'function_call_output') giveOutput(parts, item);
+    else if (item.type === 'function_call' && isUnfinished(item, items)) giveOutput(parts, unfinished(item));
+    else if (item.type === 'approval') {
+      const { call: id, approved, reason } = item;
+      const part = parts.findLast(({ approval }) => (approval as { id?: unknown } | undefined)?.id === id);
+      const approval = { id, approved, ...(reason !== '' && { reason }) };
+      if (part !== undefined) Object.assign(part, { state: 'approval-responded', approval });
+    }
+  }
+}
+
+function giveOutput(parts: readonly WirePart[], { callId, status, output }: Output): void {
   const part = parts.findLast(({ toolCallId }) => toolCallId === callId);
   if (part === undefined) return;
-  if (status === 'incomplete') Object.assign(part, { state: 'output-error', errorText: output });
+  const denied = (part.approval as { approved?: unknown } | undefined)?.approved === false;
+  if (denied) part.state = 'output-denied';
+  else if (status === 'incomplete') Object.assign(part, { state: 'output-error', errorText: output });
   else Object.assign(part, { state: 'output-available', output: parseOutput(output) });
 }
 

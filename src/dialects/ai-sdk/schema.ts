@@ -26,6 +26,8 @@ export const request = z.object({
   messageId: ownId.nullish(),
   model: z.string().min(1).nullish(),
   assistant: z.string().min(1).nullish(),
+  /** Added: the client shows requests for approval, which v5 has not. */
+  approvals: z.boolean().nullish(),
   tools: z
     .record(
       z.string().min(1),

@@ -1,6 +1,7 @@
 /** Open Responses' items → core. Pure. */
 
 import { invalid } from '#core/errors.ts';
+import { parseWireId } from '#core/ids.ts';
 import type { ContextTurn } from '#core/run.ts';
 import type { Item, Part, Role, WebAction } from '#core/turn.ts';
 import type { WireInputItem } from './schema.ts';
@@ -55,6 +56,16 @@ export function toItems(sent: WireInputItem, known: Known = NOTHING_KNOWN): Item
         { ...done, type: 'function_call', callId, name, arguments: given, server },
         { ...done, type: 'function_call_output', status, callId, output },
       ];
+    }
+    // A request that is sent again is history: what asks is the stored one.
+    case 'mcp_approval_request': {
+      const { id: callId, server_label: server, name, arguments: given } = sent;
+      return [{ ...done, type: 'function_call', callId, name, arguments: given, server }];
+    }
+    case 'mcp_approval_response': {
+      const call = parseWireId(sent.approval_request_id);
+      if (call === null) throw invalid('approval_request_id is no id of an approval request.', 'input');
+      return [{ ...done, type: 'approval', call, approved: sent.approve, reason: sent.reason ?? '' }];
     }
     case 'compaction': {
       const text = known.compactions.get(sent.encrypted_content);
@@ -114,6 +125,7 @@ export function toTurns(items: readonly Item[]): ContextTurn[] {
   const served = new Set(items.flatMap((item) => (item.type === 'function_call' && item.server ? [item.callId] : [])));
   const roleOf = (item: Item): Role => {
     if (item.type === 'message') return item.role;
+    if (item.type === 'approval') return 'user';
     return item.type === 'function_call_output' && !served.has(item.callId) ? 'user' : 'assistant';
   };
   const turns: ContextTurn[] = [];

@@ -20,7 +20,9 @@ export function itemId(item: Item): string {
 
 function kindOf(item: Item): WireItem['type'] {
   if (item.type === 'message' && item.compaction !== undefined) return 'compaction';
-  return item.type === 'function_call' && item.server !== undefined ? 'mcp_call' : item.type;
+  if (item.type === 'approval') return 'mcp_approval_response';
+  if (item.type !== 'function_call' || item.server === undefined) return item.type;
+  return item.asks ? 'mcp_approval_request' : 'mcp_call';
 }
 
 /** The tools of the web show as `web_search_call` items; one that nobody has shows as nothing. */
@@ -60,6 +62,11 @@ export function toWireItem(item: Item, sources: readonly Source[], all: readonly
       return { type: 'function_call_output', id, status, call_id: item.callId, output: item.output };
     case 'web_search_call':
       return { type: 'web_search_call', id, status, action: toAction(item) };
+    case 'approval': {
+      const { call, approved: approve, reason } = item;
+      const request = formatWireId('mcp_approval_request', call);
+      return { type: 'mcp_approval_response', id, approval_request_id: request, approve, reason: reason || null };
+    }
   }
 }
 
@@ -69,7 +76,8 @@ function toFunctionCall({ status, callId: call_id, name, arguments: given }: Fun
 
 /** A call that this server ran, and what it gave, as one item. */
 function toServerCall(call: FunctionCallItem, server: string, id: string, all: readonly Item[]): WireItem {
-  const { name, arguments: given } = call;
+  const { name, arguments: given, asks, decided } = call;
+  if (asks) return { type: 'mcp_approval_request', id, server_label: server, name, arguments: given };
   const result = all.find((item) => item.type === 'function_call_output' && item.callId === call.callId);
   const output = result?.type === 'function_call_output' ? result.output : null;
   const failed = result?.status === 'incomplete';
@@ -83,6 +91,7 @@ function toServerCall(call: FunctionCallItem, server: string, id: string, all: r
     arguments: given,
     output: failed ? null : output,
     error: failed ? output : null,
+    ...(decided !== undefined && { approval_request_id: formatWireId('mcp_approval_request', decided.call) }),
   };
 }
 

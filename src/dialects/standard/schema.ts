@@ -104,6 +104,20 @@ export const inputItem = z.preprocess(
       error: z.unknown().optional(),
     }),
     z.object({
+      type: z.literal('mcp_approval_request'),
+      id: z.string().min(1).max(MAX_ID),
+      server_label: z.string().min(1).max(MAX_ID),
+      name: z.string().min(1).max(MAX_ID),
+      arguments: text,
+    }),
+    z.object({
+      type: z.literal('mcp_approval_response'),
+      id: ownId,
+      approval_request_id: z.string().min(1).max(MAX_ID),
+      approve: z.boolean(),
+      reason: text.nullish(),
+    }),
+    z.object({
       type: z.literal('compaction'),
       id: ownId,
       encrypted_content: z.string().max(10 * 1024 * 1024),
@@ -191,6 +205,21 @@ export const item = z.discriminatedUnion('type', [
     arguments: z.string(),
     output: z.string().nullable(),
     error: z.string().nullable(),
+    approval_request_id: z.string().exactOptional(),
+  }),
+  z.object({
+    type: z.literal('mcp_approval_request'),
+    id: z.string(),
+    server_label: z.string(),
+    name: z.string(),
+    arguments: z.string(),
+  }),
+  z.object({
+    type: z.literal('mcp_approval_response'),
+    id: z.string(),
+    approval_request_id: z.string(),
+    approve: z.boolean(),
+    reason: z.string().nullable(),
   }),
   z.object({ type: z.literal('compaction'), id: z.string(), encrypted_content: z.string() }),
 ]);

@@ -61,6 +61,7 @@ export function newAnswer(given: Partial<NewAnswer['request']> = {}): NewAnswer 
     webSearch: 'off' as const,
     parameters: {},
     tools: [],
+    approvals: false,
     context: null,
     lead: 0,
     echo: {},

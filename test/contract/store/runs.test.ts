@@ -48,6 +48,21 @@ describeStore('Runs', (given) => {
     }
   });
 
+  it('gives a call to one run, whoever asks later, until its conversation is deleted', async () => {
+    const owner = person();
+    const ann = at(given.store, owner);
+    const { run, conversation } = await ann.ask('Hello');
+    const claim = { tenant: owner.tenant, conversation: conversation.id, call: uuid(), run: run.id, now: 1 };
+    const rivals = Array.from({ length: 20 }, () => ({ ...claim, run: uuid() }));
+    const claimed = await Promise.all([claim, ...rivals].map((unit) => given.store.claimCall(unit)));
+    assert.deepEqual(new Set(claimed), new Set([run.id]));
+    assert.equal(await given.store.claimCall(claim), run.id);
+    const other = uuid();
+    assert.equal(await given.store.claimCall({ ...claim, call: uuid(), run: other }), other);
+    const ref = { by: 'id', id: conversation.id } as const;
+    await given.store.deleteConversation({ owner, now: 2, once: null, ref });
+  });
+
   it('ends a run once: what comes after changes nothing', async () => {
     const owner = person();
     const ann = at(given.store, owner);

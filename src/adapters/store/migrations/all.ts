@@ -7,6 +7,7 @@ import { answers } from './0004-answers.ts';
 import { sessions } from './0005-sessions.ts';
 import { searchChanges } from './0006-search-changes.ts';
 import { usageAndTickets } from './0007-usage-and-tickets.ts';
+import { callClaims } from './0008-call-claims.ts';
 
 export const migrations: readonly string[] = [
   first,
@@ -16,4 +17,5 @@ export const migrations: readonly string[] = [
   sessions,
   searchChanges,
   usageAndTickets,
+  callClaims,
 ];
