@@ -1,6 +1,6 @@
 /** Core → wire: a response as a resource, and its run's events as streaming events. Pure. */
 
-import type { ServiceError } from '#core/errors.ts';
+import { ServiceError } from '#core/errors.ts';
 import type { RunEvent, TerminalEvent } from '#core/event.ts';
 import { type Answer, emptyAnswer, fold } from '#core/fold.ts';
 import { formatConversationId, formatWireId } from '#core/ids.ts';
@@ -8,7 +8,7 @@ import { isEnded, type RunError, type RunResult, type Usage } from '#core/run.ts
 import { type FunctionCallItem, type Item, type Source, sourcesOf } from '#core/turn.ts';
 import { plainError } from '#http/system.ts';
 import type { Responding } from '#service/responses.ts';
-import { failureOf } from '#service/send-message.ts';
+import { failureOf as whyFailed } from '#service/send-message.ts';
 import { isShown, itemId, toAnnotations, toWireItem, toWireItems } from '../standard/encode.ts';
 import type { WireResponse, WireUsage } from './schema.ts';
 
@@ -329,7 +329,7 @@ export function createEncoder(facts: Facts, after: number, emit: Emit) {
       if (item !== undefined && !place.done) close(place, item);
     });
     const response = toEndedResponse(facts, { ...answer, end: event });
-    const failure = response.status === 'failed' ? failureOf(event) : null;
+    const failure = failureOf(event);
     if (failure !== null) write('error', errorJson(failure));
     const outcome = response.status === 'cancelled' ? 'incomplete' : response.status;
     write(`response.${outcome}`, `,"response":${JSON.stringify(response)}`, true);
@@ -346,6 +346,13 @@ export function createEncoder(facts: Facts, after: number, emit: Emit) {
       emit(type, `{"type":"${type}","sequence_number":${number}${json}}`);
     }
   }
+}
+
+/** Why nothing was answered; null where something was. "Unknown model: 404": its provider may be the one who knows. */
+export function failureOf(end: Pick<TerminalEvent, 'status' | 'error'>): ServiceError | null {
+  if (end.status !== 'failed') return null;
+  if (end.error?.code !== 'model_not_found') return whyFailed(end);
+  return new ServiceError('model_not_found', end.error.message, { param: 'model' });
 }
 
 /** "Error event carries both shapes." */

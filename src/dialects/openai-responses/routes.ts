@@ -7,12 +7,11 @@ import { type Call, type Dialect, type Reply, type Route, route, socketRoute } f
 import { collect, sinkTo } from '#http/run-stream.ts';
 import { plainError } from '#http/system.ts';
 import type { Responding, ResponseWish } from '#service/responses.ts';
-import { failureOf } from '#service/send-message.ts';
 import type { Services } from '#service/services.ts';
 import { toList, toWireItems } from '../standard/encode.ts';
 import { item, listOf, page, type WirePage } from '../standard/schema.ts';
 import { functionsOf, namedIn, toAfter, toAgain, toInput, toTool, toWish } from './decode.ts';
-import { createEncoder, DONE, toEndedResponse, toFrame, toResponse, toUsage } from './encode.ts';
+import { createEncoder, DONE, failureOf, toEndedResponse, toFrame, toResponse, toUsage } from './encode.ts';
 import * as schema from './schema.ts';
 import { openSocket } from './socket.ts';
 
@@ -284,7 +283,7 @@ async function wishOf({ responses }: Services, principal: Principal, body: schem
 async function give(response: Responding, isStream: boolean, signal: Call['signal']): Promise<Reply> {
   if (isStream) return stream(response, -1);
   const whole = await collect(response.follow, signal);
-  const failure = whole.end.status === 'failed' ? failureOf(whole.end) : null;
+  const failure = failureOf(whole.end);
   if (failure !== null) throw failure;
   return { status: 200, body: toEndedResponse(response, whole) };
 }

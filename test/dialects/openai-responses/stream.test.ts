@@ -43,7 +43,10 @@ describe('A stream of /v1/responses', () => {
 
   it('shows reasoning as a summary of its own before the text', async () => {
     world.model.next({ reasoning: ['Let me ', 'think'], text: 'Done' });
-    const { events, response } = await stream(world.me, { input: 'Hi', reasoning: { effort: 'high', summary: 'auto' } });
+    const { events, response } = await stream(world.me, {
+      input: 'Hi',
+      reasoning: { effort: 'high', summary: 'auto' },
+    });
     assert.deepEqual(
       response.output.map(({ type, summary }) => [type, summary]),
       [
@@ -62,7 +65,10 @@ describe('A stream of /v1/responses', () => {
       { id: 'call_2', name: 'time', arguments: '{}' },
     ];
     world.model.next({ text: 'Let me see', tools });
-    const { response } = await stream(world.me, { input: 'Hi', tools: tools.map(({ name }) => ({ type: 'function', name })) });
+    const { response } = await stream(world.me, {
+      input: 'Hi',
+      tools: tools.map(({ name }) => ({ type: 'function', name })),
+    });
     const calls = response.output.filter(({ type }) => type === 'function_call');
     assert.deepEqual(
       calls.map(({ call_id, name, arguments: given, status }) => [call_id, name, given, status]),
@@ -74,7 +80,11 @@ describe('A stream of /v1/responses', () => {
   });
 
   it('is the same byte for byte from any event on, once it has ended', async () => {
-    world.model.next({ reasoning: ['Hm', ' hm'], text: ['One ', 'two ', 'three'], tools: [{ name: 'f', arguments: '{}' }] });
+    world.model.next({
+      reasoning: ['Hm', ' hm'],
+      text: ['One ', 'two ', 'three'],
+      tools: [{ name: 'f', arguments: '{}' }],
+    });
     const { raw, events, response } = await stream(world.me, { input: 'Hi', tools: [{ type: 'function', name: 'f' }] });
     assert.equal((await follow(world.me, response.id)).raw, raw);
     for (const { sequence_number: number } of events.slice(0, -1)) {
@@ -196,7 +206,9 @@ describe('A stream of /v1/responses', () => {
     world.model.next({ text: ['One ', 'two'], gated: true });
     const index = world.model.calls.length;
     const chat = (await world.me.request<{ id: string }>('POST', '/chats/create', { body: { name: 'C' } })).body.id;
-    const open = await world.me.open('POST', '/v1/responses', { body: { input: 'Hi', stream: true, conversation: chat } });
+    const open = await world.me.open('POST', '/v1/responses', {
+      body: { input: 'Hi', stream: true, conversation: chat },
+    });
     await (await world.model.call(index)).release(1);
     await open.until('"delta":"One "');
     await world.me.request('DELETE', `/chats/delete/${chat}`);
