@@ -142,12 +142,20 @@ export async function serve(config: Config): Promise<Running> {
   const runs = createFollowRun({ store, liveRuns, runLoop, clock });
   const completions = createCompletions({ store, models, liveRuns, runLoop, messages, runBounds, runs, clock, ids });
   const conversationsService = createConversations({ store, clock, ids, liveRuns });
+  const usage = createUsage({ store, clock, prices: config.prices });
   const services: Services = {
     authenticate: createAuthenticate({ keys: cache, findSession: sessions.find, clock, ids }),
     admit: createAdmit({ clock, rates: config.rates }),
     conversations: conversationsService,
     messages,
-    branches: createBranches({ store, assistants, conversations: conversationsService, messages, runs }),
+    branches: createBranches({
+      store,
+      assistants,
+      conversations: conversationsService,
+      messages,
+      runs,
+      cost: usage.cost,
+    }),
     runs,
     completions,
     responses: createResponses({
@@ -167,7 +175,7 @@ export async function serve(config: Config): Promise<Running> {
     assistants,
     changes: createChanges({ store }),
     tickets: createTickets({ store, clock, ids }),
-    usage: createUsage({ store, clock, prices: config.prices }),
+    usage,
   };
 
   let closing: Promise<void> | null = null;

@@ -124,6 +124,9 @@ export interface Run {
   endedAt: number | null;
 }
 
+/** What is told of a run beside what it said. */
+export type RunFacts = Pick<Run, 'id' | 'status' | 'model' | 'usage' | 'error'>;
+
 /** How a run ended and what it said. */
 export interface RunResult {
   run: string;

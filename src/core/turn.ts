@@ -189,7 +189,8 @@ export function joinContinued(turns: readonly Turn[]): Turn[] {
     const last = joined.at(-1);
     if (last !== undefined && newest !== null && goesOnFrom(turn, newest)) {
       const status = turn.status === 'failed' ? last.status : turn.status;
-      joined[joined.length - 1] = { ...last, status, items: joinItems(last.items, turn.items) };
+      const run = turn.status === 'failed' ? last.run : turn.run;
+      joined[joined.length - 1] = { ...last, status, run, items: joinItems(last.items, turn.items) };
     } else joined.push(turn);
     newest = turn;
   }

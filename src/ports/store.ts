@@ -17,7 +17,7 @@ import type { ConversationRef } from '#core/ids.ts';
 import type { Once } from '#core/once.ts';
 import type { Cursor } from '#core/page.ts';
 import type { ApiKey, Invite, Owner, Session, Ticket, User } from '#core/principal.ts';
-import type { Attempt, Run, RunRequest } from '#core/run.ts';
+import type { Attempt, Run, RunFacts, RunRequest } from '#core/run.ts';
 import type { Item, Role, TreeNode, Turn } from '#core/turn.ts';
 import type { UsageLine } from '#core/usage.ts';
 import type { Excerpt, Phrase } from '#core/words.ts';
@@ -379,6 +379,8 @@ export interface Store {
   findRun(owner: Owner, run: string): Promise<Run | null>;
   /** The newest run that writes or wrote a turn. */
   findRunOfTurn(owner: Owner, turn: string): Promise<Run | null>;
+  /** Of those that are the owner's, in any order. */
+  readRunFacts(read: { owner: Owner; runs: string[] }): Promise<RunFacts[]>;
   /** Batches of runs that are gone are dropped. */
   appendEvents(unit: { batches: LogBatch[] }): Promise<void>;
   /** Logged events with numbers above `after`, in order, at most about `limit` of them; empty if there are none (any more). */

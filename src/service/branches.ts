@@ -10,7 +10,7 @@ import { invalid, notFound, ServiceError } from '#core/errors.ts';
 import type { Once } from '#core/once.ts';
 import { MAX_PAGE } from '#core/page.ts';
 import type { Principal } from '#core/principal.ts';
-import type { ContextTurn, Run, RunRequest } from '#core/run.ts';
+import type { ContextTurn, Run, RunFacts, RunRequest, Usage } from '#core/run.ts';
 import { type Item, isCallersCall, isToolResult, type TreeNode, type Turn } from '#core/turn.ts';
 import type { Store } from '#ports/store.ts';
 import type { Assistants } from './assistants.ts';
@@ -38,7 +38,7 @@ export interface Submission {
   named: string | null;
   /** The preset of a conversation that is made; null for the default one. */
   assistant: string | null;
-  request: Pick<RunRequest, 'model' | 'tools' | 'approvals'>;
+  request: Pick<RunRequest, 'model' | 'tools' | 'approvals' | 'webSearch'>;
 }
 
 /** An answer being written, or written, for a client to follow. */
@@ -55,14 +55,19 @@ const RECENT = 100;
 /** The most turns whose branches are told apart. */
 const MAX_TREE = 10_000;
 
+/** How an answer ended, for whoever shows it. */
+export type AnswerFacts = RunFacts & { cost: number | null };
+
 export function createBranches(parts: {
   store: Store;
   assistants: Assistants;
   conversations: ReturnType<typeof createConversations>;
   messages: ReturnType<typeof createMessages>;
   runs: ReturnType<typeof createFollowRun>;
+  /** What so many tokens of a model cost; null where nobody knows. */
+  cost: (model: string | null, usage: Usage) => number | null;
 }) {
-  const { store, assistants, conversations, messages, runs } = parts;
+  const { store, assistants, conversations, messages, runs, cost } = parts;
   return { submit, current, stop, history };
 
   /**
@@ -276,16 +281,18 @@ export function createBranches(parts: {
     await Promise.all(found.map(({ run, turn }) => run && runs.result(principal, { run, turn })));
   }
 
-  /** A page of the shown branch, and the tree around it. Throws `not_found`. */
+  /** A page of the shown branch, the tree around it, and how its answers ended, by their runs. Throws `not_found`. */
   async function history(
     principal: Principal,
     named: string,
     page: { limit?: number; before?: number },
-  ): Promise<History & { tree: TreeNode[] }> {
+  ): Promise<History & { tree: TreeNode[]; answers: Map<string, AnswerFacts> }> {
     const { id } = await find(principal, named);
     const shown = await conversations.history(principal, id, page);
     const tree = await readTree(principal, id, shown.turns[0]?.depth ?? 1);
-    return { ...shown, tree };
+    const facts = await store.readRunFacts({ owner: principal, runs: shown.turns.flatMap(({ run }) => run ?? []) });
+    const priced = facts.map((run) => ({ ...run, cost: run.usage && cost(run.model, run.usage) }));
+    return { ...shown, tree, answers: new Map(priced.map((run) => [run.id, run])) };
   }
 
   async function find(principal: Principal, named: string): Promise<Conversation> {

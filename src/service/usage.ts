@@ -2,6 +2,7 @@
 
 import { invalid, ServiceError } from '#core/errors.ts';
 import type { Principal } from '#core/principal.ts';
+import type { Usage } from '#core/run.ts';
 import { costOf, MS_PER_DAY, type Price, type UsageLine } from '#core/usage.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { Store } from '#ports/store.ts';
@@ -23,7 +24,7 @@ const MAX_LINES = 10_000;
 /** @param parts.prices by the name of the model */
 export function createUsage(parts: { store: Store; clock: Clock; prices: ReadonlyMap<string, Price> }) {
   const { store, clock, prices } = parts;
-  return { read };
+  return { read, cost };
 
   /**
    * Of the principal's own; of another user of the tenant, or with `everybody` of all, with the scope `admin`. Throws
@@ -44,10 +45,11 @@ export function createUsage(parts: { store: Store; clock: Clock; prices: Readonl
     const whose = everybody ? null : user;
     const lines = await store.readUsage({ tenant: principal.tenant, user: whose, from, to, limit: MAX_LINES + 1 });
     if (lines.length > MAX_LINES) throw invalid(`That is more than ${MAX_LINES} lines: ask for fewer days.`, 'from');
-    return { from, to, lines: lines.map((line) => ({ ...line, cost: priced(line) })) };
+    return { from, to, lines: lines.map((line) => ({ ...line, cost: cost(line.model, line.usage) })) };
   }
 
-  function priced({ model, usage }: UsageLine): number | null {
+  /** In the currency of the configured prices; null where the model has none. */
+  function cost(model: string | null, usage: Usage): number | null {
     const price = model === null ? undefined : prices.get(model);
     return price === undefined ? null : costOf(usage, price);
   }

@@ -195,7 +195,19 @@ const KNOWN: Record<string, Facts> = {
   // The client makes its own ids: one of somebody else's makes one of one's own. Tested with that dialect.
   'POST /ui/chat': {
     body: { id: 'mine', message: { id: 'hi', role: 'user', parts: [{ type: 'text', text: 'Hi' }] } },
-    plain: ['id', 'message', 'messages', 'role', 'parts', 'trigger', 'messageId', 'model', 'assistant', 'tools'],
+    plain: [
+      'id',
+      'message',
+      'messages',
+      'role',
+      'parts',
+      'trigger',
+      'messageId',
+      'model',
+      'assistant',
+      'webSearch',
+      'tools',
+    ],
     asks: true,
   },
   'GET /ui/chat/:id/stream': { ids: id, unknown: 204 },

@@ -4,7 +4,8 @@
  */
 
 const number = new Intl.NumberFormat('en');
-const money = new Intl.NumberFormat('en', { style: 'currency', currency: 'USD', maximumSignificantDigits: 2 });
+/** In the currency of the configured prices, which the server does not name. */
+const money = new Intl.NumberFormat('en', { maximumSignificantDigits: 2 });
 
 export const text = {
   language: 'en',
@@ -134,7 +135,7 @@ export const text = {
     tokens: (count: number) => `${number.format(count)} tokens`,
     tokensInOut: (input: number, output: number) =>
       `${number.format(input)} tokens read, ${number.format(output)} written`,
-    cost: (dollars: number) => money.format(dollars),
+    cost: (amount: number) => `cost ${money.format(amount)}`,
     code: 'Code',
     copyCode: 'Copy the code',
     complete: 'The answer is complete.',
@@ -205,6 +206,7 @@ export const text = {
     key: {
       create: 'New key',
       user: 'For the user',
+      name: 'Name, if you like',
       service: 'Service key: may act for any user',
       scopes: 'May',
       scopeNames: { read: 'read', write: 'write', admin: 'administer' },

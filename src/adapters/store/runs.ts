@@ -1,7 +1,7 @@
 /** Runs: accepted, started, ended, one after the other within a conversation. */
 
 import type { Owner } from '#core/principal.ts';
-import type { EndStatus, Run, RunKind, RunRequest } from '#core/run.ts';
+import type { EndStatus, Run, RunFacts, RunKind, RunRequest } from '#core/run.ts';
 import type { TurnStatus } from '#core/turn.ts';
 import type { FinishRun } from '#ports/store.ts';
 import { addChange } from './changes.ts';
@@ -56,6 +56,13 @@ const OWNED_RUNS = `
   select r.* from runs r join users u on u.tenant = r.tenant and u.id = r."user" where ${isOwned('r')}`;
 
 const selectOwnedRun = statement<OwnerValues & { id: string }, Row<'runs'>>(`${OWNED_RUNS} and r.id = :id`);
+
+const selectFacts = statement<
+  OwnerValues & { id: string },
+  Pick<Row<'runs'>, 'id' | 'status' | 'model' | 'usage' | 'error'>
+>(`
+  select r.id, r.status, r.model, r.usage, r.error from runs r
+  join users u on u.tenant = r.tenant and u.id = r."user" where ${isOwned('r')} and r.id = :id`);
 
 const selectRunOfTurn = statement<OwnerValues & { turn: string }, Row<'runs'>>(`
   ${OWNED_RUNS} and r.id = (select t.run from turns t where t.id = :turn)`);
@@ -146,6 +153,24 @@ export async function findRun(sql: Sql, owner: Owner, id: string): Promise<Run |
 export async function findRunOfTurn(sql: Sql, owner: Owner, turn: string): Promise<Run | null> {
   const row = await sql.first(selectRunOfTurn, { ...ownerValues(owner), turn });
   return row === undefined ? null : toRun(row);
+}
+
+export async function readRunFacts(sql: Sql, { owner, runs }: { owner: Owner; runs: string[] }): Promise<RunFacts[]> {
+  const values = ownerValues(owner);
+  const facts: RunFacts[] = [];
+  for (const id of runs) {
+    const row = await sql.first(selectFacts, { ...values, id });
+    if (row === undefined) continue;
+    const { status, model, usage, error } = row;
+    facts.push({
+      id,
+      status,
+      model,
+      usage: usage === null ? null : JSON.parse(usage),
+      error: error === null ? null : JSON.parse(error),
+    });
+  }
+  return facts;
 }
 
 export async function openRuns(sql: Sql): Promise<Run[]> {

@@ -15,7 +15,16 @@ import {
 import { createInvite, redeemInvite } from './invites.ts';
 import { appendEvents, readEvents } from './logs.ts';
 import { acceptMessage, answerAgain, answerTurn } from './messages.ts';
-import { findRun, findRunOfTurn, finishRun, openRuns, recordRun, startNextRun, startTitleRun } from './runs.ts';
+import {
+  findRun,
+  findRunOfTurn,
+  finishRun,
+  openRuns,
+  readRunFacts,
+  recordRun,
+  startNextRun,
+  startTitleRun,
+} from './runs.ts';
 import { keepSecret } from './secrets.ts';
 import { createSession, endSession, extendSession, findSession } from './sessions.ts';
 import { sweep } from './sweep.ts';
@@ -78,6 +87,7 @@ export const reads = {
   readContext,
   readEvents,
   readPath,
+  readRunFacts,
   readTree,
   readUsage,
 };

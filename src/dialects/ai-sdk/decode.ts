@@ -14,7 +14,7 @@ const IMAGE_URL = /^(https?:\/\/|data:image\/)/i;
 
 /** `messages` ends with the message that is meant; `message` is that one alone. Throws `invalid_request`. */
 export function toSubmission(request: WireRequest): Submission {
-  const { id, trigger, messageId, model, assistant, tools, approvals } = request;
+  const { id, trigger, messageId, model, assistant, webSearch, tools, approvals } = request;
   const again = trigger === 'regenerate-message';
   const sent = request.message ? [request.message] : (request.messages ?? []);
   const last = sent.at(-1);
@@ -30,6 +30,7 @@ export function toSubmission(request: WireRequest): Submission {
     request: {
       model: model ?? null,
       approvals: approvals === true,
+      webSearch: webSearch === true ? 'always' : 'off',
       tools: Object.entries(tools ?? {}).map(
         ([name, { description, parameters }]): Tool => ({
           name,

@@ -2,7 +2,9 @@
 
 import type { ServiceError } from '#core/errors.ts';
 import type { RunEvent, TerminalEvent } from '#core/event.ts';
-import { type Item, isToolResult, joinContinued, type TreeNode, type Turn } from '#core/turn.ts';
+import { isEnded } from '#core/run.ts';
+import { type Item, isToolResult, joinContinued, type Source, type TreeNode, type Turn } from '#core/turn.ts';
+import type { AnswerFacts } from '#service/branches.ts';
 import type { WirePart, WireUiMessage } from './schema.ts';
 
 const DONE = 'data: [DONE]\n\n';
@@ -264,8 +266,11 @@ function isUnfinished({ server, asks, callId }: FunctionCall, items: readonly It
   return !items.some((item) => item.type === 'function_call_output' && item.callId === callId);
 }
 
-function sourcePart({ index, title, url }: { index: number; title: string; url: string }): WirePart {
-  return { type: 'source-url', sourceId: String(index), url, title };
+function sourcePart({ index, title, url, evidence }: Source): WirePart {
+  const part = { type: 'source-url', sourceId: String(index), url, title };
+  if (evidence === undefined) return part;
+  const { of, readAt, hash, quotes } = evidence;
+  return { ...part, providerMetadata: { parlance: { of, readAt: new Date(readAt).toISOString(), hash, quotes } } };
 }
 
 /**
@@ -273,7 +278,11 @@ function sourcePart({ index, title, url }: { index: number; title: string; url: 
  * answer that was continued with the results of tools is one message, and so is one that was cut off and what goes on
  * from it.
  */
-export function toMessages(shown: readonly Turn[], tree: readonly TreeNode[]): WireUiMessage[] {
+export function toMessages(
+  shown: readonly Turn[],
+  tree: readonly TreeNode[],
+  answers: ReadonlyMap<string, AnswerFacts>,
+): WireUiMessage[] {
   const nodes = new Map(tree.map((node) => [node.id, node]));
   const places = new Map<string, TreeNode[]>();
   for (const node of tree) {
@@ -298,6 +307,7 @@ export function toMessages(shown: readonly Turn[], tree: readonly TreeNode[]): W
       else {
         answer.parts.push(...toParts(turn));
         give(answer.parts, turn.items);
+        Object.assign(answer.metadata, toEnd(turn, answers));
       }
       continues = false;
       continue;
@@ -312,12 +322,22 @@ export function toMessages(shown: readonly Turn[], tree: readonly TreeNode[]): W
       metadata: {
         parent: messages.at(-1)?.id ?? (turn.parent === null ? null : idOf(turn.parent)),
         siblings: [...new Set([...place.map(({ id }) => idOf(id)), idOf(turn.id)])],
+        createdAt: new Date(turn.createdAt).toISOString(),
+        ...toEnd(turn, answers),
       },
     };
     messages.push(message);
     answer = turn.role === 'assistant' ? message : null;
   }
   return messages;
+}
+
+/** How an answer ended; nothing for what is no answer, or was written by hand. */
+function toEnd({ run, role }: Turn, answers: ReadonlyMap<string, AnswerFacts>): Partial<WireUiMessage['metadata']> {
+  const facts = run === null || role !== 'assistant' ? undefined : answers.get(run);
+  if (facts === undefined || !isEnded(facts.status)) return {};
+  const { status, error, model, usage, cost } = facts;
+  return { status, ...(error !== null && { error }), model, usage, cost };
 }
 
 /** Turns of one role under one parent stand in one place. */

@@ -23,12 +23,23 @@ const REQUEST = {
   messages: [{ id: 'my-message', role: 'user', parts: [{ type: 'text', text: 'Hello!' }] }],
 };
 const MESSAGES = [
-  { ...REQUEST.messages[0], metadata: { parent: null, siblings: ['my-message'] } },
+  {
+    ...REQUEST.messages[0],
+    metadata: { parent: null, siblings: ['my-message'], createdAt: '2026-11-21T10:00:00.000Z' },
+  },
   {
     id: MESSAGE_ID,
     role: 'assistant',
     parts: [{ type: 'step-start' }, { type: 'text', text: 'Hi.', state: 'done' }],
-    metadata: { parent: 'my-message', siblings: [MESSAGE_ID] },
+    metadata: {
+      parent: 'my-message',
+      siblings: [MESSAGE_ID],
+      createdAt: '2026-11-21T10:00:00.000Z',
+      status: 'completed',
+      model: 'ollama/llama3.2',
+      usage: { inputTokens: 12, cachedInputTokens: 0, outputTokens: 3, reasoningTokens: 0 },
+      cost: null,
+    },
   },
 ];
 const STREAM = [
@@ -103,9 +114,9 @@ function routes({ branches, completions, runs }: Services): Route[] {
       query: schema.page,
       answers: [{ status: 200, description: 'The messages', schema: schema.uiMessage.array(), example: MESSAGES }],
       async handle({ principal, params, query }) {
-        const { turns, tree, before } = await branches.history(principal, params.id, query);
+        const { turns, tree, answers, before } = await branches.history(principal, params.id, query);
         const link = before && nextLink(`/ui/chat/${encodeURIComponent(params.id)}`, { ...query, before });
-        return { status: 200, body: toMessages(turns, tree), ...(link && { headers: { link } }) };
+        return { status: 200, body: toMessages(turns, tree, answers), ...(link && { headers: { link } }) };
       },
     }),
     route({

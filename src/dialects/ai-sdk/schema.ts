@@ -28,6 +28,8 @@ export const request = z.object({
   assistant: z.string().min(1).nullish(),
   /** Added: the client shows requests for approval, which v5 has not. */
   approvals: z.boolean().nullish(),
+  /** Added: the answer may stand on what the internet says. */
+  webSearch: z.boolean().nullish(),
   tools: z
     .record(
       z.string().min(1),
@@ -56,6 +58,23 @@ export const uiMessage = z.object({
     parent: z.string().nullable(),
     /** All messages that stand in its place, itself too, oldest first. */
     siblings: z.array(z.string()),
+    createdAt: z.string(),
+    /** Of an answer: how it ended; `cancelled` by a person's stop, `incomplete` if it broke off. */
+    status: z.enum(['completed', 'incomplete', 'failed', 'cancelled']).exactOptional(),
+    /** Of an answer that is not whole: why. */
+    error: z.object({ code: z.string(), message: z.string() }).exactOptional(),
+    model: z.string().nullable().exactOptional(),
+    usage: z
+      .object({
+        inputTokens: z.number(),
+        cachedInputTokens: z.number(),
+        outputTokens: z.number(),
+        reasoningTokens: z.number(),
+      })
+      .nullable()
+      .exactOptional(),
+    /** In the currency of the configured prices; null where the model has none. */
+    cost: z.number().nullable().exactOptional(),
   }),
 });
 

@@ -131,7 +131,7 @@ describe('the encoder of the UI message stream', () => {
         for (const chunk of chunks) {
           for (const schema of schemas) assert.equal((await schema.validate?.(chunk))?.success, true);
         }
-        const [kept] = toMessages([turnOf(fold(emptyAnswer(), events).items)], []);
+        const [kept] = toMessages([turnOf(fold(emptyAnswer(), events).items)], [], new Map());
         const message = await read(chunks);
         assert.equal(message?.id, ID);
         // A step in which nothing is said is not shown by the client before the next part.
@@ -154,7 +154,7 @@ describe('the encoder of the UI message stream', () => {
         const rest = turnOf(fold(emptyAnswer(), events).items, { id: 'rest', answers: ID, parent: ID });
         const encoder = createEncoder(ID, () => null);
         const text = encoder.start({ ...rest, items: [], status: 'in_progress' }, [cut]) + encoder.events(events);
-        const [kept, ...more] = toMessages([cut, rest], []);
+        const [kept, ...more] = toMessages([cut, rest], [], new Map());
         const message = await read(chunksOf(text));
         assert.deepEqual([message?.id, kept?.id, more], [ID, ID, []]);
         assert.deepEqual(plain(message?.parts), kept?.parts);
@@ -208,7 +208,7 @@ describe('the history', () => {
       turnOf([], { id: '6', status: 'in_progress', parent: '5', run: 'r' }),
     ];
     assert.deepEqual(
-      toMessages(turns, []).map(({ id, metadata }) => [id, metadata.parent]),
+      toMessages(turns, [], new Map()).map(({ id, metadata }) => [id, metadata.parent]),
       [
         ['1', null],
         ['2', '1'],

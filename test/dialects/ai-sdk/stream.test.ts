@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { UIMessage } from 'ai';
+import type { WireUiMessage } from '../../../src/dialects/ai-sdk/schema.ts';
 import { parseEvents } from '../../support/event-source.ts';
 import { assertGolden } from '../../support/golden.ts';
 import { type ModelServer, startModelServer } from '../../support/model-server.ts';
@@ -22,7 +23,7 @@ after(async () => {
   await model.close();
 });
 
-type Stored = UIMessage<{ parent: string | null; siblings: string[] }>;
+type Stored = UIMessage<WireUiMessage['metadata']>;
 interface Failure {
   error: { message: string; type: string; param: string; code: string };
 }
@@ -422,6 +423,42 @@ describe('one conversation', () => {
     const older = await client.request<Stored[]>('GET', next.replace(/^https?:\/\/[^/]+/, ''));
     assert.deepEqual(linesOf(older.body), ['user: Two', 'assistant: You said: Two']);
     assert.equal(body[0]?.metadata?.parent, older.body[1]?.id);
+  });
+
+  it('says of each answer how it ended, by which model, and with how many tokens', async () => {
+    const client = server.client();
+    const id = newId();
+    const asked = model.calls.length;
+    model.next({ text: 'Whole', usage: { input: 7, output: 3 } }, { text: ['Half ', 'a'], cut: 1 });
+    await post(client, { id, message: user('One') });
+    await post(client, { id, message: user('Two') });
+    model.next({ text: ['Long ', 'answer'], gated: true });
+    const sending = await client.open('POST', '/ui/chat', { body: { id, message: user('Three') } });
+    await (await model.call(asked + 2)).release(1);
+    await sending.until('Long ');
+    await client.request('POST', `${at(id)}/stop`);
+    await sending.ended;
+    const kept = await stored(client, id);
+    const ends = kept.flatMap(({ role, metadata }) => (role === 'assistant' ? [metadata] : []));
+    assert.deepEqual(
+      ends.map((end) => [end?.status, end?.error?.code, end?.model]),
+      [
+        ['completed', undefined, 'test-model'],
+        ['incomplete', 'broken_off', 'test-model'],
+        ['cancelled', 'stopped', 'test-model'],
+      ],
+    );
+    assert.deepEqual([ends[0]?.usage?.inputTokens, ends[0]?.usage?.outputTokens, ends[0]?.cost], [7, 3, null]);
+    assert.ok(Math.abs(Date.parse(kept[0]?.metadata?.createdAt ?? '') - Date.now()) < 60_000);
+    assert.equal(kept[0]?.metadata?.status, undefined);
+  });
+
+  it('searches the web where it is asked to', async () => {
+    const client = server.client();
+    await post(client, { id: newId(), message: user('News?'), webSearch: true });
+    assert.match(String(model.calls.at(-1)?.body.messages[0]?.content), /web search/i);
+    await post(client, { id: newId(), message: user('News?'), webSearch: false });
+    assert.doesNotMatch(JSON.stringify(model.calls.at(-1)?.body.messages), /web search/i);
   });
 
   it('is stopped, with all that waits; what has ended stays as it is', async () => {

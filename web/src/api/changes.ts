@@ -29,10 +29,9 @@ export async function followChanges(
       if (since === null) told.onGap();
       if (response.body === null) return;
       for await (const events of readEventStream(response.body)) {
+        for (const { id } of events) if (/^\d+$/.test(id)) since = Number(id);
         const changes = events.flatMap(({ data }) => readChange(data) ?? []);
-        if (changes.length === 0) continue;
-        since = Math.max(since ?? 0, ...changes.map(({ number }) => number));
-        told.onChanges(changes);
+        if (changes.length > 0) told.onChanges(changes);
       }
     } catch (error) {
       if (signal.aborted) return;

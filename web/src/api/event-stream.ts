@@ -29,6 +29,7 @@ export function createEventParser(): (piece: string) => ServerEvent[] {
   let type = '';
   let data: string[] = [];
   let id = '';
+  let told = '';
   let afterReturn = false;
 
   return (piece) => {
@@ -41,7 +42,9 @@ export function createEventParser(): (piece: string) => ServerEvent[] {
     const events: ServerEvent[] = [];
     for (const line of lines) {
       if (line === '') {
-        if (data.length > 0) events.push({ type: type || 'message', data: data.join('\n'), id });
+        // A line with nothing but an id moves the place to go on from.
+        if (data.length > 0 || id !== told) events.push({ type: type || 'message', data: data.join('\n'), id });
+        told = id;
         type = '';
         data = [];
         continue;

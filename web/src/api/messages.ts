@@ -24,7 +24,7 @@ export interface ToolPart {
 }
 export interface Evidence {
   of: 'page' | 'snippet';
-  /** Unix seconds. */
+  /** Unix milliseconds. */
   readAt: number;
   quotes: string[];
 }
@@ -61,9 +61,9 @@ export interface Message {
   problem: string | null;
   model: string | null;
   usage: Usage | null;
-  /** Where it is known, in US dollars. */
+  /** Where it is known, in the currency of the configured prices. */
   cost: number | null;
-  /** Unix seconds; null where the server does not say. */
+  /** Unix milliseconds; null where the server does not say. */
   createdAt: number | null;
 }
 
@@ -106,11 +106,11 @@ function withMetadata(message: Message, data: Json): Message {
     problem: textOf(asObject(data.error).message) || null,
     model: textOf(data.model) || null,
     usage:
-      typeof usage.output_tokens === 'number'
-        ? { inputTokens: numberOf(usage.input_tokens) ?? 0, outputTokens: usage.output_tokens }
+      typeof usage.outputTokens === 'number'
+        ? { inputTokens: numberOf(usage.inputTokens) ?? 0, outputTokens: usage.outputTokens }
         : null,
     cost: numberOf(data.cost),
-    createdAt: numberOf(data.created_at),
+    createdAt: timeOf(data.createdAt),
   };
 }
 
@@ -144,17 +144,18 @@ function readPart(part: Json): Part | null {
 }
 
 function readSource(part: Json): SourcePart {
-  const evidence = asObject(asObject(asObject(part.providerMetadata).parlance).evidence);
+  const evidence = asObject(asObject(part.providerMetadata).parlance);
+  const readAt = timeOf(evidence.readAt);
   return {
     type: 'source',
     index: Number(part.sourceId) || 0,
     title: textOf(part.title),
     url: textOf(part.url),
     evidence:
-      typeof evidence.read_at === 'number'
+      readAt !== null
         ? {
             of: evidence.of === 'page' ? 'page' : 'snippet',
-            readAt: evidence.read_at,
+            readAt,
             quotes: asList(evidence.quotes).filter((quote) => typeof quote === 'string'),
           }
         : null,
@@ -315,6 +316,11 @@ function textOf(value: unknown): string {
 
 function numberOf(value: unknown): number | null {
   return typeof value === 'number' && Number.isFinite(value) ? value : null;
+}
+
+/** Unix milliseconds of an ISO time. */
+function timeOf(value: unknown): number | null {
+  return numberOf(Date.parse(textOf(value)));
 }
 
 /** A text as it is, anything else as JSON a person can read. */

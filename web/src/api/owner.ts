@@ -8,6 +8,9 @@ export interface Key {
   id: string;
   user: string;
   service: boolean;
+  name: string | null;
+  /** Its first characters, to be told from others. */
+  hint: string;
   scopes: Scope[];
   /** Unix seconds. */
   createdAt: number;
@@ -17,6 +20,7 @@ export interface Key {
 
 export interface NewKey {
   user: string;
+  name: string;
   service: boolean;
   scopes: Scope[];
   expiresAt: number | null;
@@ -65,7 +69,9 @@ export async function listUsers(key: string | null): Promise<User[]> {
 interface WireKey {
   id: string;
   user: string;
-  service: boolean;
+  kind: 'user' | 'service';
+  name: string | null;
+  hint: string;
   scopes: Scope[];
   created_at: number;
   expires_at: number | null;
@@ -76,7 +82,9 @@ export async function listKeys(key: string | null): Promise<Key[]> {
   return (await readAll<WireKey>('/v1/keys', key)).map((wire) => ({
     id: wire.id,
     user: wire.user,
-    service: wire.service,
+    service: wire.kind === 'service',
+    name: wire.name,
+    hint: wire.hint,
     scopes: wire.scopes,
     createdAt: wire.created_at,
     expiresAt: wire.expires_at,
@@ -86,11 +94,11 @@ export async function listKeys(key: string | null): Promise<Key[]> {
 
 /** The secret is told this once. */
 export async function createKey(key: string | null, wanted: NewKey): Promise<{ secret: string }> {
-  const { user, service, scopes, expiresAt } = wanted;
-  const body = { user, service, scopes, ...(expiresAt !== null && { expires_at: expiresAt }) };
+  const { user, name, service, scopes, expiresAt } = wanted;
+  const kind = service ? 'service' : 'user';
+  const body = { user, name: name || null, kind, scopes, expires_at: expiresAt };
   const response = await call('/v1/keys', { method: 'POST', body, key, headers: writeKey() });
-  const made = (await response.json()) as { secret?: string; key?: string };
-  return { secret: made.secret ?? made.key ?? '' };
+  return { secret: ((await response.json()) as { key: string }).key };
 }
 
 export async function revokeKey(key: string | null, id: string): Promise<void> {
@@ -114,8 +122,7 @@ export async function readUsage(
   const from = new Date(Date.now() - (days - 1) * 86_400_000).toISOString().slice(0, 10);
   const response = await call(`/v1/usage?from=${from}`);
   interface WireLine {
-    day?: string;
-    date?: string;
+    day: string;
     model: string | null;
     runs: number;
     input_tokens: number;
@@ -127,7 +134,7 @@ export async function readUsage(
   const of = response.headers.get('ratelimit-limit');
   return {
     lines: data.map((line) => ({
-      day: line.day ?? line.date ?? '',
+      day: line.day,
       model: line.model ?? '',
       runs: line.runs,
       inputTokens: line.input_tokens,

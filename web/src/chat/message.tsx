@@ -14,7 +14,7 @@ import {
 import { memo, type ReactNode, useEffect, useRef, useState } from 'react';
 import { type Message, type Part, sourcesOf, textOfMessage } from '../api/messages.ts';
 import { Markdown } from '../markdown/markdown.tsx';
-import { formatMoney, text } from '../text.ts';
+import { text } from '../text.ts';
 import { Button, cx, IconButton, OnlyHeard } from '../ui/controls.tsx';
 import { useCopy } from '../ui/use-copy.ts';
 import { Picture, Reasoning, Sources, Tool } from './parts.tsx';
@@ -232,7 +232,7 @@ function Figures({ message: { model, usage, cost } }: { message: Message }) {
           <OnlyHeard>{text.chat.tokensInOut(usage.inputTokens, usage.outputTokens)}</OnlyHeard>
         </span>
       )}
-      {cost !== null && <span>· {formatMoney(cost)}</span>}
+      {cost !== null && <span>· {text.chat.cost(cost)}</span>}
     </span>
   );
 }

@@ -117,7 +117,7 @@ function SourceCard({ source }: { source: SourcePart }) {
       {evidence !== null && evidence.quotes.length > 0 && (
         <details className="border-t border-line text-xs text-quiet">
           <summary className="px-3 py-2 hover:bg-hover focus-visible:outline-offset-[-2px]">
-            {text.chat.readAt(new Date(evidence.readAt * 1000))}
+            {text.chat.readAt(new Date(evidence.readAt))}
           </summary>
           {evidence.quotes.map((quote) => (
             <blockquote key={quote} className="mx-3 mb-3 border-s-2 border-line ps-3 whitespace-pre-wrap">

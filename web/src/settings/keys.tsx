@@ -46,7 +46,7 @@ export function Keys({ ownerKey }: { ownerKey: string | null }) {
             <li key={key.id} className="flex flex-wrap items-center gap-x-3 gap-y-1 py-3">
               <div className="min-w-0 flex-1">
                 <p className={cx('truncate text-sm font-medium', isOver(key) && 'text-quiet line-through')}>
-                  {key.user}{' '}
+                  {key.name === null ? key.user : `${key.user}, ${key.name}`}{' '}
                   {key.service && (
                     <span className="text-xs font-normal text-quiet">({text.settings.key.isService})</span>
                   )}
@@ -84,9 +84,13 @@ function isOver({ revokedAt, expiresAt }: Key): boolean {
   return revokedAt !== null || (expiresAt !== null && expiresAt * 1000 < Date.now());
 }
 
-function factsOf({ scopes, createdAt, expiresAt, revokedAt }: Key): string {
+function factsOf({ hint, scopes, createdAt, expiresAt, revokedAt }: Key): string {
   const { key } = text.settings;
-  const facts = [scopes.map((scope) => key.scopeNames[scope]).join(', '), key.createdOn(new Date(createdAt * 1000))];
+  const facts = [
+    `${hint}…`,
+    scopes.map((scope) => key.scopeNames[scope]).join(', '),
+    key.createdOn(new Date(createdAt * 1000)),
+  ];
   if (revokedAt !== null) facts.push(key.revoked);
   else if (expiresAt !== null) {
     facts.push(expiresAt * 1000 < Date.now() ? key.expired : key.expiresOn(new Date(expiresAt * 1000)));
@@ -97,13 +101,14 @@ function factsOf({ scopes, createdAt, expiresAt, revokedAt }: Key): string {
 function KeyForm({ onMake }: { onMake: (wanted: NewKey) => void }) {
   const state = useStore(session);
   const [user, setUser] = useState(state.state === 'known' ? state.user : '');
+  const [name, setName] = useState('');
   const [scopes, setScopes] = useState<Scope[]>(['read', 'write']);
   const [expiry, setExpiry] = useState<(typeof EXPIRIES)[number]>('never');
   const [service, setService] = useState(false);
   const submit = (event: FormEvent): void => {
     event.preventDefault();
     const expiresAt = expiry === 'never' ? null : Math.floor(Date.now() / 1000) + Number(expiry) * DAY_S;
-    onMake({ user: user.trim(), scopes, service, expiresAt });
+    onMake({ user: user.trim(), name: name.trim(), scopes, service, expiresAt });
   };
   return (
     <form onSubmit={submit} className="space-y-4 rounded-2xl border border-line bg-raised p-4">
@@ -115,6 +120,12 @@ function KeyForm({ onMake }: { onMake: (wanted: NewKey) => void }) {
           required
           maxLength={255}
           onChange={(event) => setUser(event.target.value)}
+        />
+        <Field
+          label={text.settings.key.name}
+          value={name}
+          maxLength={255}
+          onChange={(event) => setName(event.target.value)}
         />
         <Choice
           label={text.settings.key.expires}
