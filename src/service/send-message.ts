@@ -133,7 +133,9 @@ export function createMessages(parts: {
       answer: newAnswer({ ...input.request, lead: input.lead?.length ?? 0 }),
       onBusy: input.onBusy,
     };
-    const answered = await bounded(principal, async () => (await store.acceptMessage(unit)).value);
+    const answered = await runBounds.during(principal, () =>
+      store.acceptMessage(unit).then(({ value }) => begin(value)),
+    );
     const { run } = answered;
     if (run === null) throw new ServiceError('internal', 'A message was accepted without a run.');
     return { ...answered, run };
@@ -170,14 +172,12 @@ export function createMessages(parts: {
   async function answer(principal: Principal, named: Named, webSearch: RunRequest['webSearch']): Promise<Answered> {
     const ref = refOf(named);
     const unit = { owner: principal, now: clock.now(), answer: newAnswer({ webSearch }) };
-    return bounded(principal, async () => {
-      try {
-        return await store.answerTurn({ ...unit, target: { conversation: ref } });
-      } catch (error) {
+    return runBounds.during(principal, () =>
+      store.answerTurn({ ...unit, target: { conversation: ref } }).then(begin, (error: unknown) => {
         if (ref.by !== 'id' || !(error instanceof ServiceError) || error.code !== 'not_found') throw error;
-        return store.answerTurn({ ...unit, target: { turn: ref.id } });
-      }
-    });
+        return store.answerTurn({ ...unit, target: { turn: ref.id } }).then(begin);
+      }),
+    );
   }
 
   /**
@@ -187,7 +187,7 @@ export function createMessages(parts: {
   async function answerAgain(principal: Principal, question: Question, once: Once | null): Promise<Answered> {
     const { request, ...facts } = question;
     const unit = { owner: principal, now: clock.now(), once, ...facts, answer: newAnswer(request) };
-    return bounded(principal, async () => (await store.answerAgain(unit)).value);
+    return runBounds.during(principal, () => store.answerAgain(unit).then(({ value }) => begin(value)));
   }
 
   /**
@@ -237,11 +237,10 @@ export function createMessages(parts: {
     return answerAgain(principal, { conversation, onBusy, ...question }, once);
   }
 
-  /** Accepts a message and begins its answer, if there may be one more. */
-  function bounded(principal: Principal, accept: () => Promise<Accepted>): Promise<Answered> {
-    return runBounds.during(principal, async () => begin(await accept()));
-  }
-
+  /**
+   * Must be what the store's promise goes to first, with no `await` between: the answer to a deletion that was accepted
+   * right behind the message comes with it, and finds only runs that have been opened.
+   */
   function begin(accepted: Accepted): Answered {
     const { answer } = accepted;
     if (answer === null) throw new ServiceError('internal', 'A message was accepted without an answer.');
