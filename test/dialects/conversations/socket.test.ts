@@ -492,7 +492,7 @@ describe('a bad frame', () => {
   });
 });
 
-it('a socket may have 100 messages waiting; one more is an error, and the others wait on', async () => {
+it('a socket may wait for 100 answers; one more is an error, and the others wait on', async () => {
   const socket = await connect('&stream=true');
   const { call, conversation_id } = await begin(socket, 1);
   for (let i = 1; i <= 100; i++) socket.send(message(`${i}`, { conversation_id }));
@@ -500,7 +500,7 @@ it('a socket may have 100 messages waiting; one more is an error, and the others
   const frames: Frame[] = [];
   while (frames.length < 100) frames.push(await socket.next());
   assert.equal(frames.filter(({ type, seq }) => type === 'delta' && seq === 0).length, 99);
-  assert.match(frames.find(({ type }) => type === 'error')?.detail ?? '', /100 messages/);
+  assert.match(frames.find(({ type }) => type === 'error')?.detail ?? '', /100 answers/);
   await alice.request('DELETE', `/conversations/${conversation_id}`);
   assert.equal(await call.over, 'left');
 });

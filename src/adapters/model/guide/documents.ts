@@ -39,6 +39,8 @@ export interface Documents {
 /** Where Parlance's documents begin and where the rest of them is. */
 const FIRST = 'README.md';
 const FOLDER = 'docs';
+/** Why the product is as it is: for those who work on it, not for those who use it. */
+const LEFT_OUT = /^docs\/decisions\//;
 /** The most text of a passage, in characters; a code block may go beyond it. */
 const MAX_PASSAGE = 1400;
 const MAX_CODE = 1200;
@@ -52,7 +54,7 @@ export async function readDocuments(root: string): Promise<Documents> {
   const names = await readdir(join(root, FOLDER), { recursive: true }).catch(() => []);
   const paths = [FIRST, ...names.map((name) => `${FOLDER}/${name.replaceAll('\\', '/')}`).sort()];
   const sections: Section[] = [];
-  for (const path of paths.filter((name) => name.endsWith('.md'))) {
+  for (const path of paths.filter((name) => name.endsWith('.md') && !LEFT_OUT.test(name))) {
     const text = await readFile(join(root, path), 'utf8').catch(() => '');
     sections.push(...cutIntoSections(path, text));
   }
