@@ -31,7 +31,7 @@ export interface ResponseWish {
   after: { response: string } | { conversation: Named } | null;
   /** False: nothing of it is kept. */
   store: boolean;
-  request: Pick<RunRequest, 'model' | 'instructions' | 'webSearch' | 'parameters' | 'tools' | 'echo'>;
+  request: Pick<RunRequest, 'model' | 'instructions' | 'webSearch' | 'parameters' | 'tools' | 'approvals' | 'echo'>;
 }
 
 /** A response, being written or not. */

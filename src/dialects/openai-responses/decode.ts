@@ -54,6 +54,7 @@ export function toWish(body: WireRequest, known: References): ResponseWish {
       webSearch: searchOf(body),
       parameters: toParameters(body, allowed.length > 0),
       tools: allowed.map(toTool),
+      approvals: canApprove(body),
       echo: toEcho(body),
     },
   };
@@ -80,11 +81,17 @@ function allowedTools({ tool_choice: choice }: WireRequest, tools: FunctionTool[
 
 /** A search tool that must be called is one that is. */
 function searchOf({ tools, tool_choice: choice }: WireRequest): RunRequest['webSearch'] {
-  const offered = tools ?? [];
+  const offered = (tools ?? []).filter(({ type }) => type !== 'mcp');
   if (choice === 'none' || offered.every(({ type }) => type === 'function')) return 'off';
   const only = offered.every(({ type }) => type !== 'function');
   const named = typeof choice === 'object' && choice !== null && /^web_search/.test(choice.type);
   return named || (choice === 'required' && only) ? 'always' : 'auto';
+}
+
+/** Whoever names MCP tools, or answers a request for approval, knows what such a request is. */
+function canApprove({ tools, input }: WireRequest): boolean {
+  const named = (tools ?? []).some((tool) => tool.type === 'mcp' && tool.require_approval !== 'never');
+  return named || (Array.isArray(input) && input.some(({ type }) => type === 'mcp_approval_response'));
 }
 
 /** What reaches the model, under the names of Chat Completions. */

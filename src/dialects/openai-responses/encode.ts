@@ -212,7 +212,8 @@ export function createEncoder(facts: Facts, after: number, emit: Emit) {
         const place = places[event.item];
         if (place === undefined || place.index === null) break;
         const item = answer.items[event.item];
-        const kind = item?.type === 'function_call' && item.server !== undefined ? 'mcp_call' : 'function_call';
+        if (item?.type !== 'function_call' || item.asks) break;
+        const kind = item.server === undefined ? 'function_call' : 'mcp_call';
         write(`response.${kind}_arguments.delta`, `${place.at},"delta":${JSON.stringify(event.text)}`);
         break;
       }
@@ -247,7 +248,7 @@ export function createEncoder(facts: Facts, after: number, emit: Emit) {
       write('response.web_search_call.in_progress', place.at);
       write('response.web_search_call.searching', place.at);
     }
-    if (item.type === 'function_call' && item.server !== undefined) write('response.mcp_call.in_progress', place.at);
+    if (isRunHere(item)) write('response.mcp_call.in_progress', place.at);
     // It comes whole.
     if (item.type === 'function_call_output') complete(position);
   }
@@ -272,7 +273,7 @@ export function createEncoder(facts: Facts, after: number, emit: Emit) {
     const place = places[position];
     const item = answer.items[position];
     if (place === undefined || item === undefined || place.done) return;
-    if (item.type === 'function_call' && item.server !== undefined && item.status === 'completed') {
+    if (isRunHere(item) && item.status === 'completed') {
       write('response.mcp_call_arguments.done', `${place.at},"arguments":${JSON.stringify(item.arguments)}`);
       return;
     }
@@ -346,6 +347,11 @@ export function createEncoder(facts: Facts, after: number, emit: Emit) {
       emit(type, `{"type":"${type}","sequence_number":${number}${json}}`);
     }
   }
+}
+
+/** A call that this server runs: it is over with its output. One that asks for approval is over as it stands. */
+function isRunHere(item: Item): item is FunctionCallItem {
+  return item.type === 'function_call' && item.server !== undefined && item.asks === undefined;
 }
 
 /** Why nothing was answered; null where something was. "Unknown model: 404": its provider may be the one who knows. */

@@ -22,9 +22,19 @@ const functionTool = z.object({
 const searchTool = z.looseObject({
   type: z
     .string()
-    .regex(/^web_search(_preview)?(_\d{4}_\d{2}_\d{2})?$/, 'must be function, web_search or web_search_preview'),
+    .regex(/^web_search(_preview)?(_\d{4}_\d{2}_\d{2})?$/, 'must be function, web_search, web_search_preview or mcp'),
 });
-const tool = z.union([functionTool, searchTool], 'must be a function tool, web_search or web_search_preview');
+/** Says that the client can have a person approve the calls of the tools that this server has from MCP servers. */
+const mcpTool = z.looseObject({
+  type: z.literal('mcp'),
+  server_label: z.string().min(1).max(MAX_ID),
+  server_url: z.null('MCP servers are connected by the configuration of this server, not by a request').exactOptional(),
+  require_approval: z.unknown().optional(),
+});
+const tool = z.union(
+  [functionTool, searchTool, mcpTool],
+  'must be a function tool, web_search, web_search_preview or mcp',
+);
 
 const toolChoice = z.union([
   choiceMode,

@@ -7,7 +7,7 @@ import { ServiceError } from '../../../src/core/errors.ts';
 import type { RunEvent, TerminalEvent } from '../../../src/core/event.ts';
 import { emptyAnswer, fold } from '../../../src/core/fold.ts';
 import { CRASH_GAP, type Run } from '../../../src/core/run.ts';
-import type { Item } from '../../../src/core/turn.ts';
+import type { Item, Source } from '../../../src/core/turn.ts';
 import { createEncoder, DONE, toFrame } from '../../../src/dialects/openai-responses/encode.ts';
 import { assertOrder, readStream } from './spec.ts';
 
@@ -30,6 +30,7 @@ const RUN: Run = {
     webSearch: 'off',
     parameters: {},
     tools: [],
+    approvals: false,
     context: null,
     lead: 0,
     echo: { model: 'asked', metadata: { a: 'b' } },
@@ -68,12 +69,12 @@ const ended = (given: Partial<TerminalEvent> = {}): TerminalEvent => ({
   ...given,
 });
 
-const SOURCE = {
+const SOURCE: Source = {
   index: 1,
   title: 'One',
   url: 'https://one.example',
   evidence: { of: 'page', readAt: 1_700_000_000_500, hash: 'abc', quotes: ['It is so.', 'Truly.'] },
-} as const;
+};
 
 /** A piece of a run, given the position and id of its first item. */
 type Piece = (position: number) => RunEvent[];
@@ -130,6 +131,23 @@ const served = fc.tuple(deltas, fc.constantFrom('files', 'web', ''), fc.boolean(
       { type: 'item-completed', item: position + 1 },
     ],
 );
+/** It ends its turn: a person has to approve it. */
+const asking = deltas.map(
+  (texts): Piece =>
+    (position) => [
+      added({
+        ...base(position),
+        type: 'function_call',
+        callId: `a${position}`,
+        name: 'write',
+        arguments: '',
+        server: 'files',
+        asks: true,
+      }),
+      ...texts.map((text): RunEvent => ({ type: 'arguments-delta', item: position, text })),
+      { type: 'item-completed', item: position },
+    ],
+);
 const search = fc.constant<Piece>((position) => [
   added({ ...base(position), type: 'web_search_call', action: { type: 'search', queries: [] }, sources: [] }),
   { type: 'search-started', item: position, queries: ['what'] },
@@ -138,7 +156,7 @@ const search = fc.constant<Piece>((position) => [
 ]);
 
 /** What a run says up to its end: items one after the other. */
-const said = fc.array(fc.oneof(message, reasoning, calls, served, search), { maxLength: 6 }).map((pieces) => {
+const said = fc.array(fc.oneof(message, reasoning, calls, served, asking, search), { maxLength: 6 }).map((pieces) => {
   const events: RunEvent[] = [
     { type: 'run-started', at: 1 },
     { type: 'model-chosen', model: 'chosen' },

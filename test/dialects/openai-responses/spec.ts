@@ -1,7 +1,7 @@
 /**
  * The specification as a judge: every resource and event against its JSON schemas, and every stream against the order its
  * events must have. The schemas are those of `../shared/specs`, beside this repository; what this server adds to them as
- * OpenAI's own API has it (`web_search_call` and `mcp_call` items, web search tools, their events) is named here.
+ * OpenAI's own API has it (`web_search_call` and `mcp_…` items, web search and MCP tools, their events) is named here.
  */
 
 import assert from 'node:assert/strict';
@@ -42,6 +42,21 @@ const ADDED: Record<string, Schema> = {
     output: nullable,
     error: nullable,
   }),
+  McpApprovalRequest: object({
+    type: { const: 'mcp_approval_request' },
+    id: text,
+    server_label: text,
+    name: text,
+    arguments: text,
+  }),
+  McpApprovalResponse: object({
+    type: { const: 'mcp_approval_response' },
+    id: text,
+    approval_request_id: text,
+    approve: { type: 'boolean' },
+    reason: nullable,
+  }),
+  McpTool: object({ type: { const: 'mcp' }, server_label: text }),
   WebSearchTool: object({ type: { enum: ['web_search', 'web_search_preview'] } }),
 };
 
@@ -64,8 +79,8 @@ function add(name: string, more: string[]): void {
 }
 
 Object.assign(schemas, ADDED);
-add('ItemField', ['WebSearchCall', 'McpCall']);
-add('Tool', ['WebSearchTool']);
+add('ItemField', ['WebSearchCall', 'McpCall', 'McpApprovalRequest', 'McpApprovalResponse']);
+add('Tool', ['WebSearchTool', 'McpTool']);
 
 const ajv = new Ajv2020({ strict: false, allErrors: true, discriminator: false });
 ajv.addSchema({ $id: 'spec', components: { schemas } });
