@@ -14,7 +14,7 @@
 
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -88,8 +88,14 @@ const READY = /http:\/\/127\.0\.0\.1:\d+/;
 const run = promisify(execFile);
 let users = 0;
 
-export async function startServer(options: { model?: string; env?: Record<string, string> } = {}): Promise<TestServer> {
+/** @param options.config its `parlance.config.json` */
+export async function startServer(
+  options: { model?: string; env?: Record<string, string>; config?: object } = {},
+): Promise<TestServer> {
   const data = await mkdtemp(join(tmpdir(), 'parlance-test-'));
+  if (options.config !== undefined) {
+    await writeFile(join(data, 'parlance.config.json'), JSON.stringify(options.config));
+  }
   const cache = process.env.NODE_COMPILE_CACHE;
   const env = {
     PATH: process.env.PATH ?? '',

@@ -64,8 +64,8 @@ export interface Options {
   /** Sent with every request. */
   body?: object;
   headers?: Record<string, string>;
-  /** Resends by itself when all tools have answered. */
-  automatic?: true;
+  /** Resends by itself when all tools have answered, or all that was asked is decided (which v5 does not know). */
+  automatic?: true | 'approvals';
   onFinish?: v7.ChatOnFinishCallback<Message>;
 }
 
@@ -77,7 +77,11 @@ export function openChat(
   options: Options = {},
 ): v7.AbstractChat<Message> {
   const { version = 'v7', messages = [], body = {}, headers = {}, automatic, onFinish } = options;
-  const { AbstractChat, DefaultChatTransport, lastAssistantMessageIsCompleteWithToolCalls } = VERSIONS[version];
+  const { AbstractChat, DefaultChatTransport } = VERSIONS[version];
+  const isComplete =
+    automatic === 'approvals'
+      ? VERSIONS[version].lastAssistantMessageIsCompleteWithApprovalResponses
+      : VERSIONS[version].lastAssistantMessageIsCompleteWithToolCalls;
   const Made = class extends AbstractChat<Message> {} as typeof Chat;
   const state = new State(messages);
   const chat = new Made({
@@ -88,7 +92,7 @@ export function openChat(
       headers: { authorization: `Bearer ${server.ownerKey}`, 'x-user-id': client.user, ...headers },
       body,
     }),
-    ...(automatic && { sendAutomaticallyWhen: lastAssistantMessageIsCompleteWithToolCalls }),
+    ...(automatic && { sendAutomaticallyWhen: isComplete }),
     ...(onFinish && { onFinish }),
   });
   states.set(chat, state);
