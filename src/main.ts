@@ -23,6 +23,7 @@ import { chats } from './dialects/chats/routes.ts';
 import { conversations } from './dialects/conversations/routes.ts';
 import { movieChat } from './dialects/movie-chat/routes.ts';
 import { openaiChat } from './dialects/openai-chat/routes.ts';
+import { openaiConversations } from './dialects/openai-conversations/routes.ts';
 import { openaiResponses } from './dialects/openai-responses/routes.ts';
 import { parlance } from './dialects/parlance/routes.ts';
 import { accessRules } from './http/access.ts';
@@ -39,6 +40,7 @@ import { createChanges } from './service/changes.ts';
 import { createCompletions } from './service/completions.ts';
 import { createConversations } from './service/conversations.ts';
 import { createFollowRun } from './service/follow-run.ts';
+import { createItems } from './service/items.ts';
 import { createKeys, type IssuedKey } from './service/keys.ts';
 import { createLiveRuns } from './service/live-runs.ts';
 import { createModelCalls } from './service/model-calls.ts';
@@ -91,9 +93,18 @@ const WEB_FOLDER = fileURLToPath(new URL('../web/dist', import.meta.url));
 
 /** Adding a dialect is adding a folder and one line here. */
 export function dialectsOf(services: Services): Dialect[] {
-  return [movieChat, chatSessions, conversations, chats, ask, openaiChat, openaiResponses, aiSdk, parlance].map(
-    (dialect) => dialect(services),
-  );
+  return [
+    movieChat,
+    chatSessions,
+    conversations,
+    chats,
+    ask,
+    openaiChat,
+    openaiResponses,
+    openaiConversations,
+    aiSdk,
+    parlance,
+  ].map((dialect) => dialect(services));
 }
 
 /** The models of a configuration, looked for once: for `doctor` and `model list`. The guide is never among them. */
@@ -171,6 +182,7 @@ export async function serve(config: Config): Promise<Running> {
       ids,
     }),
     search: createSearch({ store, clock }),
+    items: createItems({ store, clock, ids }),
     keys,
     assistants,
     changes: createChanges({ store }),

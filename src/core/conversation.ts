@@ -1,5 +1,7 @@
 /** A conversation: a tree of turns with a head. */
 
+import type { Item, Turn } from './turn.ts';
+
 export interface Conversation {
   /** UUIDv7. */
   id: string;
@@ -24,6 +26,28 @@ export interface Conversation {
   /** Newest activity: moved by messages only. Orders lists. */
   activeAt: number;
   metadata: Record<string, string>;
+}
+
+/** What is given is set. A new title or `updatedAt` moves `updatedAt` (to now where it is not given), never `activeAt`. */
+export interface ConversationUpdate {
+  /** Null: nobody has named it. */
+  title?: string | null;
+  updatedAt?: number;
+  archived?: boolean;
+  assistant?: string;
+  /** The whole of it. */
+  metadata?: Record<string, string>;
+  /** Shows the branch that ends with this turn; not one of the conversation's: `not_found`. */
+  head?: string;
+}
+
+/** The end of the branch that a conversation shows. */
+export interface Head {
+  conversation: string;
+  /** The last item on it; null while there is none. */
+  item: Item | null;
+  /** Its newest turn, items or not: an answer that is being written has none yet. */
+  turn: Pick<Turn, 'id' | 'role' | 'status' | 'run'>;
 }
 
 /** What an untitled conversation is called in dialects 0–4 and the web app. */

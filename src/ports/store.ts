@@ -11,7 +11,7 @@
  */
 
 import type { Change } from '#core/change.ts';
-import type { Conversation } from '#core/conversation.ts';
+import type { Conversation, ConversationUpdate, Head } from '#core/conversation.ts';
 import type { RunEvent, TerminalEvent } from '#core/event.ts';
 import type { ConversationRef } from '#core/ids.ts';
 import type { Once } from '#core/once.ts';
@@ -51,25 +51,15 @@ export interface NewConversation {
   active: boolean;
 }
 
-/** What is given is set. A new title or `updatedAt` moves `updatedAt` (to now where it is not given), never `activeAt`. */
-export interface ConversationUpdate {
-  /** Null: nobody has named it. */
-  title?: string | null;
-  updatedAt?: number;
-  archived?: boolean;
-  assistant?: string;
-  /** The whole of it. */
-  metadata?: Record<string, string>;
-  /** Shows the branch that ends with this turn; not one of the conversation's: `not_found`. */
-  head?: string;
-}
-
 export interface NewTurn {
   id: string;
   role: Role;
   items: Item[];
   /** A client's own id for it, unique per user and conversation; null for none. */
   externalId: string | null;
+  /** Of a copy: what it was. Completed, and now, unless it says otherwise. */
+  status?: 'completed' | 'incomplete';
+  createdAt?: number;
 }
 
 /** The answer to be made: its turn, and the run that writes it. */
@@ -338,6 +328,22 @@ export interface Store {
    * (the turn that passes them is included) or 1,000 turns.
    */
   readContext(read: { conversation: string; turn: string; tokens: number }): Promise<Turn[]>;
+  /** The oldest turns of the shown branch from a depth on; null if there is no such conversation. */
+  readBranch(read: {
+    owner: Owner;
+    ref: ConversationRef;
+    from: number;
+    limit: number;
+  }): Promise<{ conversation: Conversation; turns: Turn[] } | null>;
+  /** Of conversations known to be the caller's; none of those that are empty. */
+  readHeads(conversations: readonly { id: string; head: string | null }[]): Promise<Head[]>;
+  /**
+   * Empties items out of a turn of that conversation, with the log of the run that wrote them; the turn stays. `not_found`
+   * if one of them is not there.
+   */
+  deleteItems(
+    unit: Write & { ref: ConversationRef; turn: string; items: readonly string[] },
+  ): Promise<Outcome<Conversation>>;
   findTurn(owner: Owner, turn: string): Promise<{ conversation: Conversation; turn: Turn } | null>;
   /** An item by its id, with where it is; null if it is nobody's, somebody else's or deleted. */
   findItem(owner: Owner, item: string): Promise<{ conversation: Conversation; turn: Turn; item: Item } | null>;

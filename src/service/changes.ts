@@ -25,8 +25,6 @@ export interface ChangeFollower {
 
 /** How many changes are read at once. */
 const SLICE = 100;
-/** The most followers of one user's feed. */
-const MAX_FOLLOWERS = 200;
 
 export function createChanges({ store }: { store: Store }) {
   /** By tenant and user: what reads on. */
@@ -47,17 +45,12 @@ export function createChanges({ store }: { store: Store }) {
 
   /**
    * Gives the changes after number `since`, and those to come, to `sink`; null: only those to come. Resolves with the number
-   * it begins after, before anything is given. Throws `cursor_expired`, `overloaded`.
+   * it begins after, before anything is given. Throws `cursor_expired`.
    */
   async function follow(
     principal: Principal,
     since: number | null,
   ): Promise<{ from: number; start(sink: ChangeSink): ChangeFollower }> {
-    if ((followers.get(nameOf(principal))?.size ?? 0) >= MAX_FOLLOWERS) {
-      throw new ServiceError('overloaded', `This user has ${MAX_FOLLOWERS} change feeds open already. Close one.`, {
-        headers: { 'retry-after': '5' },
-      });
-    }
     const { newest } = await read(principal, since, 1);
     const from = since ?? newest;
     return { from, start: (sink) => start(principal, from, sink) };

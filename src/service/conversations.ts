@@ -1,6 +1,6 @@
 /** Conversations: make, find, list, rename, delete, and read their turns. */
 
-import { type Conversation, DEFAULT_ASSISTANT } from '#core/conversation.ts';
+import { type Conversation, type ConversationUpdate, DEFAULT_ASSISTANT, type Head } from '#core/conversation.ts';
 import { notFound } from '#core/errors.ts';
 import { type ConversationRef, parseConversationRef } from '#core/ids.ts';
 import type { Once } from '#core/once.ts';
@@ -8,7 +8,7 @@ import { type Cursor, MAX_PAGE, MAX_PAGE_TEXT, type Page } from '#core/page.ts';
 import type { Owner, Principal } from '#core/principal.ts';
 import { isVisible, type Turn, textOf } from '#core/turn.ts';
 import type { Clock, Ids } from '#ports/clock.ts';
-import type { ListConversations, Outcome, Store } from '#ports/store.ts';
+import type { ListConversations, NewConversation, Outcome, Store } from '#ports/store.ts';
 import type { LiveRuns } from './live-runs.ts';
 
 /** A conversation as a path or body names it: any of the three forms. */
@@ -22,32 +22,25 @@ export interface History {
   before: number | null;
 }
 
+/** What a conversation is begun with. */
+export interface Opening {
+  title: string | null;
+  assistant?: string;
+  active?: boolean;
+  metadata?: Record<string, string>;
+}
+
 const DELETE_STEP = 100;
+/** The most turns among which the end of a branch is looked for. */
+const MAX_TREE = 10_000;
 
 export function createConversations(parts: { store: Store; clock: Clock; ids: Ids; liveRuns: LiveRuns }) {
   const { store, clock, ids, liveRuns } = parts;
-  return { create, get, list, update, remove, removeAll, history };
+  return { create, get, list, heads, update, show, remove, removeAll, history };
 
-  async function create(
-    principal: Principal,
-    wanted: { title: string | null; assistant?: string; active?: boolean },
-    once: Once | null,
-  ): Promise<Conversation> {
-    const outcome = await store.createConversation({
-      owner: principal,
-      now: clock.now(),
-      once,
-      conversation: {
-        id: ids.uuid(),
-        title: wanted.title,
-        assistant: wanted.assistant ?? DEFAULT_ASSISTANT,
-        listed: true,
-        externalId: null,
-        metadata: {},
-        active: wanted.active ?? false,
-      },
-    });
-    return outcome.value;
+  async function create(principal: Principal, opening: Opening, once: Once | null): Promise<Conversation> {
+    const conversation = toNewConversation(ids.uuid(), opening);
+    return (await store.createConversation({ owner: principal, now: clock.now(), once, conversation })).value;
   }
 
   /** Throws `not_found`. */
@@ -60,14 +53,20 @@ export function createConversations(parts: { store: Store; clock: Clock; ids: Id
   /** A page of the principal's own, listed ones. */
   async function list(
     principal: Principal,
-    page: Pick<ListConversations, 'order' | 'direction'> & { limit?: number; offset?: number; after?: Cursor | null },
+    page: Pick<ListConversations, 'order' | 'direction'> & {
+      limit?: number;
+      offset?: number;
+      after?: Cursor | null;
+      /** Archived ones alone; else they are left out. */
+      archived?: boolean;
+    },
   ): Promise<Page<Conversation>> {
     const limit = Math.min(page.limit ?? MAX_PAGE, MAX_PAGE);
     const found = await store.listConversations({
       owner: principal,
       order: page.order,
       direction: page.direction,
-      archived: false,
+      archived: page.archived ?? false,
       limit: limit + 1,
       offset: page.offset ?? 0,
       after: page.after ?? null,
@@ -78,11 +77,17 @@ export function createConversations(parts: { store: Store; clock: Clock; ids: Id
     return { data, next: { at: page.order === 'activity' ? last.activeAt : last.createdAt, id: last.id } };
   }
 
-  /** Sets what is given; an update that says nothing sets `updatedAt` to now. */
+  /** How the shown branches of the principal's own conversations end, by conversation; none of those that are empty. */
+  async function heads(conversations: readonly Conversation[]): Promise<Map<string, Head>> {
+    const found = await store.readHeads(conversations.map(({ id, head }) => ({ id, head })));
+    return new Map(found.map((head) => [head.conversation, head]));
+  }
+
+  /** Sets what is given; an update that says nothing sets `updatedAt` to now. Throws `not_found`, for a `head` too. */
   async function update(
     principal: Principal,
     named: Named,
-    set: { title?: string; updatedAt?: number; archived?: boolean },
+    set: ConversationUpdate,
     once: Once | null,
   ): Promise<Conversation> {
     const now = clock.now();
@@ -94,6 +99,24 @@ export function createConversations(parts: { store: Store; clock: Clock; ids: Id
       set: Object.keys(set).length === 0 ? { updatedAt: now } : set,
     });
     return outcome.value;
+  }
+
+  /**
+   * The turn with which to end the shown branch so that an item is on it: the item's own, or with `toEnd` the newest one that
+   * goes on from there. Throws `not_found`.
+   */
+  async function show(principal: Principal, named: Named, item: string, toEnd: boolean): Promise<string> {
+    const { id } = await get(principal, named);
+    const found = await store.findItem(principal, item);
+    if (found === null || found.conversation.id !== id) throw notFound('Item');
+    const { turn } = found;
+    if (!toEnd) return turn.id;
+    const tree = await store.readTree({ owner: principal, conversation: id, depth: turn.depth, limit: MAX_TREE });
+    // In the order of acceptance: the last one below a turn is its newest.
+    const newest = new Map(tree.map((node) => [node.parent, node.id]));
+    let end = turn.id;
+    for (let next = newest.get(end); next !== undefined; next = newest.get(next)) end = next;
+    return end;
   }
 
   /** Deletes it with all in it; answers being written are aborted, and their readers told. Gives what it was. */
@@ -136,6 +159,12 @@ export function createConversations(parts: { store: Store; clock: Clock; ids: Id
     const before = oldest !== undefined && oldest.depth > 1 ? oldest.depth : null;
     return { conversation: read.conversation, turns: shown.filter(isVisible), before };
   }
+}
+
+/** As it is stored, listed. */
+export function toNewConversation(id: string, opening: Opening): NewConversation {
+  const { title, assistant = DEFAULT_ASSISTANT, active = false, metadata = {} } = opening;
+  return { id, title, assistant, listed: true, externalId: null, metadata, active };
 }
 
 /**

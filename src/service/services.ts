@@ -8,6 +8,7 @@ import type { createChanges } from './changes.ts';
 import type { createCompletions } from './completions.ts';
 import type { createConversations } from './conversations.ts';
 import type { createFollowRun } from './follow-run.ts';
+import type { createItems } from './items.ts';
 import type { createKeys } from './keys.ts';
 import type { createResponses } from './responses.ts';
 import type { createSearch } from './search.ts';
@@ -25,6 +26,7 @@ export interface Services {
   completions: ReturnType<typeof createCompletions>;
   responses: ReturnType<typeof createResponses>;
   search: ReturnType<typeof createSearch>;
+  items: ReturnType<typeof createItems>;
   keys: ReturnType<typeof createKeys>;
   assistants: Assistants;
   changes: ReturnType<typeof createChanges>;

@@ -13,6 +13,7 @@ export type Headers = Record<string, string>;
 export interface Things {
   conversation: [string | number, string | number][];
   message: [string, string][];
+  item: [string, string][];
 }
 
 /** Somebody whose things others go for. */
@@ -51,11 +52,13 @@ export async function furnish(
   const { message_id = '' } = await socket.next();
   const call = await model.call(from);
 
-  const things: Things = { conversation: [], message: [[message_id, UNKNOWN]] };
+  const things: Things = { conversation: [], message: [[message_id, UNKNOWN]], item: [] };
   const { body: list } = await client.request<Listed[]>('GET', '/conversations');
   for (const { id, messages } of list) {
     things.conversation.push([id, UNKNOWN], [`conv_${id}`, `conv_${UNKNOWN}`]);
     things.message.push(...messages.map((message): [string, string] => [message.id, UNKNOWN]));
+    const items = await client.request<{ data: { id: string }[] }>('GET', `/v1/conversations/${id}/items`);
+    things.item.push(...items.body.data.map((item): [string, string] => [item.id, `msg_${UNKNOWN}`]));
   }
   if (byNumber) {
     for (const { id } of (await client.request<{ id: number }[]>('GET', '/api/chat')).body) {
@@ -64,6 +67,7 @@ export async function furnish(
   }
   assert.equal(things.conversation.length, byNumber ? 9 : 6);
   assert.equal(things.message.length, 5);
+  assert.equal(things.item.length, 4);
   return { what, client, things, canary, running: { call, socket } };
 }
 
@@ -88,10 +92,12 @@ export async function everything(client: Client): Promise<Record<string, string>
     read('/conversations'),
     read('/api/chat'),
     read('/api/chat_sessions?limit=1000'),
+    read('/v1/conversations?limit=100'),
+    read('/v1/changes?limit=100'),
   ]);
   for (const { id } of chats) {
     const paths = ['/chats/@', '/chats/@/conversations', '/conversations/@', '/api/chat/@', '/api/chat/@/messages'];
-    const sessions = ['/api/chat_sessions/@', '/api/chat_sessions/@/chat'];
+    const sessions = ['/api/chat_sessions/@', '/api/chat_sessions/@/chat', '/v1/conversations/@/items?limit=100'];
     await Promise.all([...paths, ...sessions].map((path) => read(path.replace('@', id))));
   }
   return all;

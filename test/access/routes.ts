@@ -14,7 +14,7 @@ import { dialectsOf } from '../../src/main.ts';
 import type { Services } from '../../src/service/services.ts';
 
 /** What an id names. A message is an entry, an answer or an input: whatever has an id within a conversation. */
-export type Kind = 'conversation' | 'message';
+export type Kind = 'conversation' | 'message' | 'item';
 
 /** Where an id can stand. */
 export interface IdField {
@@ -61,6 +61,7 @@ const conversation = [param('conversation_id', 'conversation')];
 const id = [param('id', 'conversation')];
 const chatOrEntry = [param('id', 'conversation', 'message')];
 const page = ['limit', 'offset', 'before', 'after'];
+const listed = ['limit', 'order', 'after'];
 /** A cursor names a conversation too, but what it gives is the caller's own list. */
 const named = ['user_id'];
 const response = [param('id', 'message')];
@@ -214,6 +215,28 @@ const KNOWN: Record<string, Facts> = {
   'GET /ui/chat/:id': { ids: id, plain: page },
   'POST /ui/chat/:id/stop': { ids: id },
 
+  'POST /v1/conversations': { body: { title: 'Mine' }, plain: ['items', 'metadata', 'title', 'assistant'] },
+  'GET /v1/conversations': { plain: [...listed, 'archived', 'query', 'sort'] },
+  'GET /v1/conversations/:conversation_id': { ids: conversation },
+  'POST /v1/conversations/:conversation_id': {
+    ids: [...conversation, { place: 'body', name: 'head', kinds: ['item'] }],
+    body: { title: 'Taken' },
+    plain: ['metadata', 'title', 'archived', 'assistant', 'branch_end'],
+  },
+  'DELETE /v1/conversations/:conversation_id': { ids: conversation },
+  'POST /v1/conversations/:conversation_id/fork': {
+    ids: [...conversation, { place: 'body', name: 'item_id', kinds: ['item'] }],
+    body: {},
+  },
+  'GET /v1/conversations/:conversation_id/items': { ids: conversation, plain: listed },
+  'POST /v1/conversations/:conversation_id/items': {
+    ids: conversation,
+    body: { items: [{ type: 'message', role: 'user', content: 'Put in' }] },
+    plain: ['items'],
+  },
+  'GET /v1/conversations/:conversation_id/items/:item_id': { ids: [...conversation, param('item_id', 'item')] },
+  'DELETE /v1/conversations/:conversation_id/items/:item_id': { ids: [...conversation, param('item_id', 'item')] },
+
   'GET /v1/assistants': {},
   'GET /v1/usage': { plain: ['from', 'to', 'user', 'all'] },
   // One's own feed; a number in somebody else's names nothing in it.
@@ -225,7 +248,7 @@ const KNOWN: Record<string, Facts> = {
     body: { user: 'made-by-the-walker' },
     plain: ['user', 'kind', 'name', 'scopes', 'rates', 'per_minute', 'per_hour', 'expires_at'],
   },
-  'GET /v1/keys': { plain: ['limit', 'order', 'after'] },
+  'GET /v1/keys': { plain: listed },
   'DELETE /v1/keys/:key_id': { plain: ['key_id'] },
   'POST /v1/invites': { body: { name: 'made-by-the-walker' }, plain: ['name'] },
 

@@ -9,6 +9,7 @@ import type { DeleteAnswer, Outcome } from '#ports/store.ts';
 import { findInner } from './conversation-rows.ts';
 import { eraseConversation } from './conversations.ts';
 import { doOnce } from './idempotency.ts';
+import { deleteLog } from './logs.ts';
 import { loadRun } from './runs.ts';
 import { type Sql, statement } from './sql.ts';
 import { findTurn } from './turns.ts';
@@ -21,9 +22,6 @@ const updateForgotten = statement<{ turn: string }>(`update turns set forgotten 
 /** Whether a conversation has an answer that is not forgotten. */
 const selectRemembered = statement<{ conversation: string }, { id: string }>(`
   select id from turns where conversation = :conversation and run is not null and forgotten = 0 limit 1`);
-
-const deleteLog = statement<{ run: string }>(`
-  delete from run_logs where run = (select sequence from runs where id = :run and ended_at is not null)`);
 
 export async function findAnswer(
   sql: Sql,
@@ -46,7 +44,7 @@ export async function deleteAnswer(
     if (found === null || row === undefined) throw notFound('Response');
     const { conversation, turn } = found;
     await sql.run(updateForgotten, { turn: turn.id });
-    if (turn.run !== null) await sql.run(deleteLog, { run: turn.run });
+    if (turn.run !== null) await deleteLog(sql, turn.run);
     const goes = row.listed === 0 && (await sql.first(selectRemembered, { conversation: row.id })) === undefined;
     const runs = goes ? await eraseConversation(sql, row, unit.now) : [];
     return { value: { conversation, erased: goes, runs }, conversation: null };

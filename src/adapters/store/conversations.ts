@@ -1,11 +1,11 @@
 /** Conversations: made, found, listed, changed, deleted. */
 
 import type { ChangeType } from '#core/change.ts';
-import type { Conversation } from '#core/conversation.ts';
+import type { Conversation, ConversationUpdate } from '#core/conversation.ts';
 import { notFound } from '#core/errors.ts';
 import type { ConversationRef } from '#core/ids.ts';
 import type { Owner } from '#core/principal.ts';
-import type { ConversationUpdate, ListConversations, NewConversation, Outcome } from '#ports/store.ts';
+import type { ListConversations, NewConversation, Outcome } from '#ports/store.ts';
 import { addChange } from './changes.ts';
 import {
   CONVERSATIONS,
@@ -16,10 +16,10 @@ import {
   toConversation,
 } from './conversation-rows.ts';
 import { doOnce, forgetConversation } from './idempotency.ts';
-import { deleteLogs } from './logs.ts';
+import { deleteLog, deleteLogs } from './logs.ts';
 import { insertInto, type Sql, statement } from './sql.ts';
 import type { Flag, Row } from './tables.ts';
-import { findInConversation } from './turns.ts';
+import { findInConversation, loadTurn, takeItems } from './turns.ts';
 import { ensureUser } from './users.ts';
 
 type Unit<T> = T & { owner: Owner; now: number; once: { key: string; command: string } | null };
@@ -187,6 +187,21 @@ function changesBetween(before: ConversationRow, after: ConversationRow): Change
   const others = ['updated_at', 'assistant', 'metadata', 'head'] as const;
   if (types.length === 0 && others.some((name) => after[name] !== before[name])) types.push('conversation-updated');
   return types;
+}
+
+export async function deleteItems(
+  sql: Sql,
+  unit: Unit<{ ref: ConversationRef; turn: string; items: readonly string[] }>,
+): Promise<Outcome<Conversation>> {
+  const { owner, now } = unit;
+  return doOnce(sql, unit, async () => {
+    const row = await requireOwned(sql, owner, unit.ref);
+    const turn = (await findInConversation(sql, row.id, unit.turn)) && (await loadTurn(sql, unit.turn));
+    if (turn == null || !(await takeItems(sql, turn, unit.items, now))) throw notFound('Item');
+    if (turn.run !== null) await deleteLog(sql, turn.run);
+    await addChange(sql, row, 'conversation-updated', null, now);
+    return { value: toConversation(row), conversation: row.id };
+  });
 }
 
 export async function nameConversation(

@@ -52,6 +52,20 @@ const deleteLogsOfConversation = statement<{ conversation: string }>(`
   )
   delete from run_events where "row" in (select "row" from log)`);
 
+/** Of one that has ended: one that is open would begin anew in mid-run. */
+const deleteEventsOfRun = statement<{ run: string }>(`
+  with recursive log as (
+    select e."row", e.previous
+    from runs r join run_logs l on l.run = r.sequence join run_events e on e."row" = l.newest
+    where r.id = :run and r.ended_at is not null
+    union all
+    select e."row", e.previous from log join run_events e on e."row" = log.previous
+  )
+  delete from run_events where "row" in (select "row" from log)`);
+
+const deleteEndOfLog = statement<{ run: string }>(`
+  delete from run_logs where run = (select sequence from runs where id = :run and ended_at is not null)`);
+
 export async function appendEvents(sql: Sql, { batches }: { batches: LogBatch[] }): Promise<void> {
   for (const batch of batches) await appendBatch(sql, batch);
 }
@@ -86,6 +100,12 @@ export async function readEvents(
     count += events.length - skip;
   }
   return batches;
+}
+
+/** Deletes the log of a run that has ended: from here on its answer is what its turn holds. */
+export async function deleteLog(sql: Sql, run: string): Promise<void> {
+  await sql.run(deleteEventsOfRun, { run });
+  await sql.run(deleteEndOfLog, { run });
 }
 
 /** Deletes the logs of all runs of a conversation. */

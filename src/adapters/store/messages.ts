@@ -242,12 +242,12 @@ async function addInput(
     parent: parent?.id ?? null,
     depth: (parent?.depth ?? 0) + 1,
     role: input.role,
-    status: 'completed' as const,
+    status: input.status ?? ('completed' as const),
     run: null,
     answers: input.role === 'assistant' && parent?.role === 'user' ? parent.id : null,
     external_id: input.externalId,
-    created_at: now,
-    updated_at: now,
+    created_at: input.createdAt ?? now,
+    updated_at: input.createdAt ?? now,
   };
   return addTurn(sql, turn, input.items);
 }

@@ -1,7 +1,8 @@
 /** Turns with their items, and the paths they form. */
 
 import { estimateTokens } from '#core/context.ts';
-import type { Conversation } from '#core/conversation.ts';
+import type { Conversation, Head } from '#core/conversation.ts';
+import type { ConversationRef } from '#core/ids.ts';
 import type { Owner } from '#core/principal.ts';
 import type { Item, TreeNode, Turn, TurnStatus } from '#core/turn.ts';
 import type { ReadPath } from '#ports/store.ts';
@@ -84,6 +85,36 @@ const selectPath = statement<{ conversation: string; head: string; before: numbe
   select t.*, i.body
   from page join turns t on t.id = page.id left join items i on i.turn = t.id
   order by t.depth, i.position`);
+
+/** The oldest `limit` turns from a depth on, on the way from the head to the root. */
+const selectBranch = statement<{ conversation: string; head: string; from: number; limit: number }, ItemRow>(`
+  with recursive path as (
+    select id, parent, depth from turns where conversation = :conversation and id = :head
+    union all
+    select t.id, t.parent, t.depth from path join turns t on t.id = path.parent where t.depth >= :from
+  ),
+  page as (select id from path where depth >= :from order by depth limit :limit + 0)
+  select t.*, i.body
+  from page join turns t on t.id = page.id left join items i on i.turn = t.id
+  order by t.depth, i.position`);
+
+const selectHead = statement<{ conversation: string; head: string }, Pick<TurnRow, 'id' | 'role' | 'status' | 'run'>>(`
+  select id, role, status, run from turns where conversation = :conversation and id = :head`);
+
+/** Of the newest turn that has any, on the way from the head to the root. */
+const selectLastItem = statement<{ conversation: string; head: string }, { body: string }>(`
+  with recursive path as (
+    select id, parent from turns where conversation = :conversation and id = :head
+    union all
+    select t.id, t.parent from path join turns t on t.id = path.parent
+    where not exists (select 1 from items i where i.turn = path.id)
+  )
+  select i.body from path join items i on i.turn = path.id order by i.position desc limit 1`);
+
+const deleteItem = statement<{ turn: string; id: string }>(`delete from items where turn = :turn and id = :id`);
+
+const updateTokens = statement<{ id: string; tokens: number; now: number }>(`
+  update turns set tokens = :tokens, updated_at = :now where id = :id`);
 
 /** Back from a turn until the tokens are reached. */
 const selectContext = statement<{ conversation: string; turn: string; tokens: number }, ItemRow>(`
@@ -210,6 +241,42 @@ export async function readPath(
       ? []
       : toTurns(await sql.all(selectPath, { conversation: row.id, head: row.head, before, limit: read.limit }));
   return { conversation: toConversation(row), turns };
+}
+
+export async function readBranch(
+  sql: Sql,
+  read: { owner: Owner; ref: ConversationRef; from: number; limit: number },
+): Promise<{ conversation: Conversation; turns: Turn[] } | null> {
+  const { owner, ref, from, limit } = read;
+  const row = await findOwned(sql, owner, ref);
+  if (row === undefined) return null;
+  const { id, head } = row;
+  const turns = head === null ? [] : toTurns(await sql.all(selectBranch, { conversation: id, head, from, limit }));
+  return { conversation: toConversation(row), turns };
+}
+
+export async function readHeads(
+  sql: Sql,
+  conversations: readonly { id: string; head: string | null }[],
+): Promise<Head[]> {
+  const heads: Head[] = [];
+  for (const { id, head } of conversations) {
+    if (head === null) continue;
+    const turn = await sql.first(selectHead, { conversation: id, head });
+    const item = await sql.first(selectLastItem, { conversation: id, head });
+    if (turn === undefined) continue;
+    heads.push({ conversation: id, item: item === undefined ? null : JSON.parse(item.body), turn: { ...turn } });
+  }
+  return heads;
+}
+
+/** Empties items out of a turn; false if one of them is not there. */
+export async function takeItems(sql: Sql, turn: Turn, items: readonly string[], now: number): Promise<boolean> {
+  if (items.some((id) => !turn.items.some((item) => item.id === id))) return false;
+  for (const id of items) await sql.run(deleteItem, { turn: turn.id, id });
+  const left = turn.items.filter(({ id }) => !items.includes(id));
+  await sql.run(updateTokens, { id: turn.id, tokens: estimateTokens(left), now });
+  return true;
 }
 
 export async function readContext(

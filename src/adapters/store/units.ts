@@ -7,6 +7,7 @@ import {
   createConversation,
   deleteConversation,
   deleteConversations,
+  deleteItems,
   findConversation,
   listConversations,
   nameConversation,
@@ -29,7 +30,17 @@ import { keepSecret } from './secrets.ts';
 import { createSession, endSession, extendSession, findSession } from './sessions.ts';
 import { sweep } from './sweep.ts';
 import { createTicket, hasTicket, useTicket } from './tickets.ts';
-import { findItem, findMessage, findTurn, readChain, readContext, readPath, readTree } from './turns.ts';
+import {
+  findItem,
+  findMessage,
+  findTurn,
+  readBranch,
+  readChain,
+  readContext,
+  readHeads,
+  readPath,
+  readTree,
+} from './turns.ts';
 import { readUsage } from './usage.ts';
 import { createKey, createUser, findKey, findKeyById, listKeys, listUsers, pageUsers, revokeKey } from './users.ts';
 
@@ -49,6 +60,7 @@ export const units = {
   deleteAnswer,
   deleteConversation,
   deleteConversations,
+  deleteItems,
   endSession,
   extendSession,
   finishRun,
@@ -82,10 +94,12 @@ export const reads = {
   listUsers,
   openRuns,
   pageUsers,
+  readBranch,
   readChain,
   readChanges,
   readContext,
   readEvents,
+  readHeads,
   readPath,
   readRunFacts,
   readTree,

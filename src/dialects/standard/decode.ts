@@ -120,7 +120,10 @@ function toParts(content: readonly SentPart[]): Part[] {
   });
 }
 
-/** Items as turns: neighbours of one role are one. The results of the caller's tools are the caller's. */
+/**
+ * Items as turns: neighbours of one role are one, but no two messages are, since other dialects show a turn as one. The
+ * results of the caller's tools are the caller's.
+ */
 export function toTurns(items: readonly Item[]): ContextTurn[] {
   const served = new Set(items.flatMap((item) => (item.type === 'function_call' && item.server ? [item.callId] : [])));
   const roleOf = (item: Item): Role => {
@@ -132,7 +135,8 @@ export function toTurns(items: readonly Item[]): ContextTurn[] {
   for (const item of items) {
     const role = roleOf(item);
     const last = turns.at(-1);
-    if (last?.role === role) last.items.push(item);
+    const second = item.type === 'message' && last?.items.some(({ type }) => type === 'message');
+    if (last?.role === role && !second) last.items.push(item);
     else turns.push({ role, items: [item] });
   }
   return turns;
