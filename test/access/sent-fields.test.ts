@@ -78,6 +78,10 @@ function overfilled(known: KnownRoute, body: string): string {
     delete fields.metadata;
     if (known.name.endsWith('/compact')) fields.model = 'test-model';
   }
+  if (known.dialect.name === 'openai-conversations') {
+    // These are said there by whoever owns the conversation.
+    for (const name of ['assistant', 'metadata', 'archived', 'head']) delete fields[name];
+  }
   return `{${PROTOTYPES},${JSON.stringify(fields).slice(1)}`;
 }
 

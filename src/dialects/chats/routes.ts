@@ -160,6 +160,7 @@ function routes({ conversations, messages, runs }: Services): Route[] {
       path,
       summary,
       scope: 'write',
+      streams: true,
       counts: 'run',
       params: schema.byId,
       answers: [

@@ -8,8 +8,9 @@ import type { Principal } from '#core/principal.ts';
 import { type Answer, type Call, type Dialect, type Reply, type Route, route } from '#http/route.ts';
 import { plainError } from '#http/system.ts';
 import type { Services } from '#service/services.ts';
-import { toItems, toTurns } from '../standard/decode.ts';
+import { namedIn, toItems, toTurns } from '../standard/decode.ts';
 import { toList, toWireItems } from '../standard/encode.ts';
+import type { WireInputItem } from '../standard/schema.ts';
 import { parseAfter, parseItemId, parsePlace, toUpdate } from './decode.ts';
 import { toConversation, toMatch, toPlacedList, turnItems } from './encode.ts';
 import * as schema from './schema.ts';
@@ -65,6 +66,7 @@ const shown = (description: string, status = 200) => answer(description, schema.
 function conversationRoutes(services: Services): Route[] {
   const { conversations, items, search, assistants } = services;
   const show = createShow(services);
+  const readTurns = createReadTurns(services);
 
   return [
     route({
@@ -80,7 +82,7 @@ function conversationRoutes(services: Services): Route[] {
         const { items: sent, metadata, title, assistant } = body ?? {};
         checkAssistant(assistant);
         const opening = { title: title ?? null, ...(assistant && { assistant }), ...(metadata && { metadata }) };
-        const turns = toTurns((sent ?? []).flatMap((item) => toItems(item)));
+        const turns = await readTurns(principal, sent ?? []);
         return show(await items.begin(principal, opening, turns, once));
       },
     }),
@@ -201,6 +203,7 @@ type ListQuery = (typeof schema.listQuery)['_output'];
 function itemRoutes(services: Services): Route[] {
   const { items } = services;
   const show = createShow(services);
+  const readTurns = createReadTurns(services);
 
   return [
     route({
@@ -229,7 +232,7 @@ function itemRoutes(services: Services): Route[] {
       example: { items: SENT },
       answers: [answer('The items as they are stored', schema.itemList, ITEMS)],
       async handle({ principal, params, body, once }) {
-        const turns = toTurns(body.items.flatMap((item) => toItems(item)));
+        const turns = await readTurns(principal, body.items);
         const added = await items.add(principal, params.conversation_id, turns, once);
         return {
           status: 200,
@@ -268,6 +271,14 @@ function itemRoutes(services: Services): Route[] {
       },
     }),
   ];
+}
+
+/** Items that are sent, with those they name, as turns. */
+function createReadTurns({ responses }: Services) {
+  return async (principal: Principal, sent: readonly WireInputItem[]) => {
+    const known = await responses.resolve(principal, namedIn(sent), null);
+    return toTurns(sent.flatMap((item) => toItems(item, known)));
+  };
 }
 
 /** A conversation as an answer. */

@@ -10,17 +10,6 @@ import type { WireRequest, WireTool } from './schema.ts';
 type Given = Pick<WireRequest, 'input' | 'previous_response_id'> & Partial<Pick<WireRequest, 'conversation'>>;
 type FunctionTool = Extract<WireTool, { type: 'function'; name: string }>;
 
-/** What the input names that is kept here. */
-export function namedIn({ input }: Pick<WireRequest, 'input'>): { items: Set<string>; compactions: Set<string> } {
-  const named = { items: new Set<string>(), compactions: new Set<string>() };
-  if (!Array.isArray(input)) return named;
-  for (const item of input) {
-    if (item.type === 'item_reference') named.items.add(item.id);
-    if (item.type === 'compaction') named.compactions.add(item.encrypted_content);
-  }
-  return named;
-}
-
 /** "A text is one message of the user's." Throws `invalid_request` for what is not known. */
 export function toInput({ input }: Pick<WireRequest, 'input'>, known: References): ContextTurn[] {
   if (input == null) return [];

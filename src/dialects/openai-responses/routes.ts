@@ -8,9 +8,10 @@ import { collect, sinkTo } from '#http/run-stream.ts';
 import { plainError } from '#http/system.ts';
 import type { Responding, ResponseWish } from '#service/responses.ts';
 import type { Services } from '#service/services.ts';
+import { namedIn } from '../standard/decode.ts';
 import { toList, toWireItems } from '../standard/encode.ts';
 import { item, listOf, page, type WirePage } from '../standard/schema.ts';
-import { functionsOf, namedIn, toAfter, toAgain, toInput, toTool, toWish } from './decode.ts';
+import { functionsOf, toAfter, toAgain, toInput, toTool, toWish } from './decode.ts';
 import { createEncoder, DONE, failureOf, toEndedResponse, toFrame, toResponse, toUsage } from './encode.ts';
 import * as schema from './schema.ts';
 import { openSocket } from './socket.ts';
@@ -138,7 +139,7 @@ function routes(services: Services): Route[] {
       ],
       async handle({ principal, body }) {
         const after = toAfter(body);
-        const input = toInput(body, await responses.resolve(principal, namedIn(body), after));
+        const input = toInput(body, await responses.resolve(principal, namedIn(body.input), after));
         const input_tokens = await responses.countTokens(principal, {
           input,
           after,
@@ -173,7 +174,7 @@ function routes(services: Services): Route[] {
       ],
       async handle({ principal, body }) {
         const after = toAfter(body);
-        const input = toInput(body, await responses.resolve(principal, namedIn(body), after));
+        const input = toInput(body, await responses.resolve(principal, namedIn(body.input), after));
         const { model, instructions } = body;
         const wish = { input, after, model, instructions: instructions ?? null };
         return { status: 200, body: toCompacted(await responses.compact(principal, wish)) };
@@ -184,6 +185,7 @@ function routes(services: Services): Route[] {
       path: '/v1/responses/:id',
       summary: 'Get a response, or follow it with ?stream=true&starting_after=N',
       scope: 'read',
+      streams: true,
       counts: 'other',
       params: schema.byId,
       query: schema.follow,
@@ -277,7 +279,7 @@ const AGAIN = {
 
 /** What a request asks for, with what it refers to. Throws `invalid_request`. */
 async function wishOf({ responses }: Services, principal: Principal, body: schema.WireRequest): Promise<ResponseWish> {
-  return toWish(body, await responses.resolve(principal, namedIn(body), toAfter(body)));
+  return toWish(body, await responses.resolve(principal, namedIn(body.input), toAfter(body)));
 }
 
 async function give(response: Responding, isStream: boolean, signal: Call['signal']): Promise<Reply> {

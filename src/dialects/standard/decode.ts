@@ -21,6 +21,20 @@ const COMPACTED = 'What was said before this point, in short:\n\n';
 
 type Sent<T extends WireInputItem['type']> = Extract<WireInputItem, { type: T }>;
 
+/** What an input names that is kept here. */
+export function namedIn(input: string | readonly WireInputItem[] | null | undefined): {
+  items: Set<string>;
+  compactions: Set<string>;
+} {
+  const named = { items: new Set<string>(), compactions: new Set<string>() };
+  if (!Array.isArray(input)) return named;
+  for (const item of input as readonly WireInputItem[]) {
+    if (item.type === 'item_reference') named.items.add(item.id);
+    if (item.type === 'compaction') named.compactions.add(item.encrypted_content);
+  }
+  return named;
+}
+
 /** One item as core items. The ids are given when they are stored. Throws `invalid_request` for what is not known. */
 export function toItems(sent: WireInputItem, known: Known = NOTHING_KNOWN): Item[] {
   const done = { id: '', status: 'completed' } as const;
