@@ -16,6 +16,7 @@ const MINUTE = 60_000;
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 const COLORS = process.stdout.isTTY ? [] : ['--colors=off']; // Biome colours pipes, too
 const BROWSER_TESTS = 'test/browser';
+const WEB_TESTS = 'test/web';
 const TSC = 'node_modules/typescript/bin/tsc';
 const BIOME = 'node_modules/@biomejs/biome/bin/biome';
 
@@ -25,7 +26,8 @@ const commands = {
   start: (args) => ({ dev: false, web: 'built', ipc: true, steps: [['', 'src/cli.ts', 'serve', ...args]] }),
   test: (args) => ({
     dev: true,
-    ...(needsBrowser(args) && { web: 'built', browser: true }),
+    ...(names(args, WEB_TESTS) && { web: 'packages' }),
+    ...(names(args, BROWSER_TESTS) && { web: 'built', browser: true }),
     limit: 12 * MINUTE,
     steps: [['', ...testArguments(args)]],
   }),
@@ -66,10 +68,10 @@ function testArguments(args) {
   ];
 }
 
-/** Whether tests of the web app are among those named. */
-function needsBrowser(args) {
+/** Whether tests in this folder are among those named. */
+function names(args, folder) {
   const named = args.filter((arg) => !arg.startsWith('-')).map((arg) => arg.replace(/^\.\/|\/$/g, ''));
-  return named.length === 0 || named.some((path) => path.startsWith(BROWSER_TESTS) || BROWSER_TESTS.startsWith(path));
+  return named.length === 0 || named.some((path) => path.startsWith(folder) || folder.startsWith(path));
 }
 
 const isFolder = (path) => statSync(join(root, path), { throwIfNoEntry: false })?.isDirectory() ?? false;

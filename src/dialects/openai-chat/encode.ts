@@ -135,8 +135,26 @@ export function toCompletion(
   };
 }
 
-export function toModel({ id, provider }: { id: string; provider: string }, created: number) {
-  return { id, object: 'model' as const, created, owned_by: provider };
+/** With what is known of its abilities, which the standard has no fields for. */
+export function toModel(
+  {
+    id,
+    provider,
+    chat,
+    images,
+    tools,
+  }: { id: string; provider: string; chat: boolean; images?: boolean; tools?: boolean },
+  created: number,
+) {
+  return {
+    id,
+    object: 'model' as const,
+    created,
+    owned_by: provider,
+    chat,
+    ...(images !== undefined && { images }),
+    ...(tools !== undefined && { tools }),
+  };
 }
 
 function finishReason(finish: FinishReason | null, called: boolean): FinishReason {

@@ -13,7 +13,7 @@ import { toCompletion as decode } from './decode.ts';
 import { createEncoder, toCompletion, toModel } from './encode.ts';
 import * as schema from './schema.ts';
 
-const MODEL = { id: 'gpt-5-mini', object: 'model', created: 1_700_000_000, owned_by: 'openai' };
+const MODEL = { id: 'gpt-5-mini', object: 'model', created: 1_700_000_000, owned_by: 'openai', chat: true };
 const COMPLETION = {
   id: 'chatcmpl-0198c7c1-5d00-7000-8000-5717b3fc2c96',
   object: 'chat.completion',

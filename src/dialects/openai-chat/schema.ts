@@ -91,6 +91,11 @@ export const model = z.object({
   object: z.literal('model'),
   created: z.number().int(),
   owned_by: z.string(),
+  /** Added: false for one that makes embeddings and the like. */
+  chat: z.boolean(),
+  /** Added: whether it takes images and can call tools; absent where nobody says. */
+  images: z.boolean().exactOptional(),
+  tools: z.boolean().exactOptional(),
 });
 export const models = z.object({ object: z.literal('list'), data: z.array(model) });
 export const byId = z.object({ id: z.string() });

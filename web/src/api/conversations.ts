@@ -24,7 +24,7 @@ export interface Hit {
 export interface Model {
   id: string;
   owner: string;
-  /** Null where nobody knows. */
+  /** Whether it looks at images; null where nobody knows. */
   images: boolean | null;
 }
 
@@ -98,15 +98,13 @@ export async function listModels(): Promise<Model[]> {
   interface WireModel {
     id: string;
     owned_by?: string;
-    images?: boolean | null;
-    input_modalities?: string[];
+    chat?: boolean;
+    images?: boolean;
   }
   const list = await getJson<WireList<WireModel>>('/v1/models');
-  return list.data.map((wire) => ({
-    id: wire.id,
-    owner: wire.owned_by ?? '',
-    images: wire.images ?? wire.input_modalities?.includes('image') ?? null,
-  }));
+  return list.data
+    .filter(({ chat }) => chat !== false)
+    .map(({ id, owned_by, images }) => ({ id, owner: owned_by ?? '', images: images ?? null }));
 }
 
 export async function listAssistants(): Promise<Assistant[]> {

@@ -17,10 +17,13 @@ export interface ToolPart {
   type: 'tool';
   callId: string;
   name: string;
-  state: 'writing' | 'running' | 'done' | 'failed';
+  /** `asking`: a person is to say whether it may run; `denied`: it may not. */
+  state: 'writing' | 'asking' | 'running' | 'done' | 'failed' | 'denied';
   /** JSON as far as it has come, or whole. */
   input: string;
   output: string | null;
+  /** What a decision is sent for; null where none is wanted. */
+  approval: string | null;
 }
 export interface Evidence {
   of: 'page' | 'snippet';
@@ -132,16 +135,25 @@ function readPart(part: Json): Part | null {
   }
   if (!type.startsWith('tool-') && type !== 'dynamic-tool') return null;
   const state = textOf(part.state);
-  const failed = state === 'output-error' || state === 'output-denied';
+  const approval = asObject(part.approval);
   return {
     type: 'tool',
     callId: textOf(part.toolCallId),
     name: type === 'dynamic-tool' ? textOf(part.toolName) : type.slice('tool-'.length),
-    state: failed ? 'failed' : state === 'output-available' ? 'done' : 'running',
+    state: approval.approved === false ? 'denied' : (TOOL_STATES[state] ?? 'running'),
     input: jsonOf(part.input),
-    output: failed ? textOf(part.errorText) : state === 'output-available' ? jsonOf(part.output) : null,
+    output: state === 'output-available' ? jsonOf(part.output) : textOf(part.errorText) || null,
+    approval: textOf(approval.id) || null,
   };
 }
+
+const TOOL_STATES: Record<string, ToolPart['state']> = {
+  'input-streaming': 'writing',
+  'approval-requested': 'asking',
+  'output-available': 'done',
+  'output-error': 'failed',
+  'output-denied': 'denied',
+};
 
 function readSource(part: Json): SourcePart {
   const evidence = asObject(asObject(part.providerMetadata).parlance);
@@ -174,7 +186,7 @@ export interface StreamEnd {
 export function createMessageReader(initial: Message) {
   let message = initial;
   let end: StreamEnd | null = null;
-  /** Places of open texts and reasonings by their id in this step, and of tools by their call. */
+  /** Places of open texts and reasonings by their id in this step. */
   const places = new Map<string, number>();
 
   return {
@@ -230,8 +242,7 @@ export function createMessageReader(initial: Message) {
         break;
       case 'tool-input-start': {
         const name = textOf(chunk.toolName);
-        const part: Part = { type: 'tool', callId: call, name, state: 'writing', input: '', output: null };
-        places.set(`tool ${call}`, parts.push(part) - 1);
+        parts.push({ type: 'tool', callId: call, name, state: 'writing', input: '', output: null, approval: null });
         break;
       }
       case 'tool-input-delta':
@@ -239,6 +250,12 @@ export function createMessageReader(initial: Message) {
         break;
       case 'tool-input-available':
         changeTool(parts, call, (part) => ({ ...part, state: 'running', input: jsonOf(chunk.input) }));
+        break;
+      case 'tool-approval-request':
+        changeTool(parts, call, (part) => ({ ...part, state: 'asking', approval: textOf(chunk.approvalId) }));
+        break;
+      case 'tool-output-denied':
+        changeTool(parts, call, (part) => ({ ...part, state: 'denied' }));
         break;
       case 'tool-input-error':
       case 'tool-output-error':
@@ -283,7 +300,9 @@ export function createMessageReader(initial: Message) {
   }
 
   function changeTool(parts: Part[], call: string, make: (part: ToolPart) => Part): void {
-    change(parts, `tool ${call}`, (part) => (part.type === 'tool' ? make(part) : part));
+    const at = parts.findLastIndex((part) => part.type === 'tool' && part.callId === call);
+    const part = parts[at];
+    if (part?.type === 'tool') parts[at] = make(part);
   }
 }
 

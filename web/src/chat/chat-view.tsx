@@ -33,6 +33,7 @@ export function ChatView({ chat }: { chat: Chat }) {
         list.current?.toEnd();
         chat.edit(message, parts, options());
       },
+      decide: (message, decisions) => chat.decide(message, decisions, options()),
       goOn: (message) => void chat.goOn(message),
       showBranch: (message) => void chat.showBranch(message),
     }),

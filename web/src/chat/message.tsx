@@ -17,12 +17,13 @@ import { Markdown } from '../markdown/markdown.tsx';
 import { text } from '../text.ts';
 import { Button, cx, IconButton, OnlyHeard } from '../ui/controls.tsx';
 import { useCopy } from '../ui/use-copy.ts';
-import { Picture, Reasoning, Sources, Tool } from './parts.tsx';
+import { Approvals, Picture, Reasoning, Sources, Tool } from './parts.tsx';
 
 /** What the messages of a conversation may ask for; one object for all of them, so that they are not drawn for it. */
 export interface Actions {
   regenerate(message: string): void;
   edit(message: string, parts: Part[]): void;
+  decide(message: string, decisions: ReadonlyMap<string, boolean>): void;
   goOn(message: string): void;
   showBranch(message: string): void;
 }
@@ -88,6 +89,7 @@ function Answer({ message, actions, idle, last }: MessageViewProps) {
       {live && parts.at(-1)?.type !== 'text' && <p className="caret py-1 text-sm text-quiet">{text.chat.thinking}</p>}
       {live && parts.at(-1)?.type === 'text' && <span className="caret" aria-hidden="true" />}
       <Sources sources={sources} />
+      {!live && <Approvals message={message} idle={idle} onDecide={(decisions) => actions.decide(id, decisions)} />}
       {!live && <Ending message={message} idle={idle} actions={actions} />}
       {!live && (
         <Bar shown={last}>

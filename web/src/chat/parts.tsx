@@ -1,12 +1,12 @@
 /** What an answer consists of beside its text: reasoning, tools, sources, images. */
 
-import { Brain, ChevronRight, CircleAlert, Globe, Wrench } from 'lucide-react';
-import { memo, type ReactNode } from 'react';
-import type { ReasoningPart, SourcePart, ToolPart } from '../api/messages.ts';
+import { Brain, ChevronRight, CircleAlert, Globe, ShieldQuestion, Wrench } from 'lucide-react';
+import { memo, type ReactNode, useState } from 'react';
+import type { Message, ReasoningPart, SourcePart, ToolPart } from '../api/messages.ts';
 import { hostOf, safeLink } from '../markdown/links.ts';
 import { Markdown } from '../markdown/markdown.tsx';
 import { text } from '../text.ts';
-import { cx, Spinner } from '../ui/controls.tsx';
+import { Button, cx, Spinner } from '../ui/controls.tsx';
 
 function Folded({
   icon,
@@ -43,7 +43,11 @@ export const Tool = memo(function Tool({ part, ended }: { part: ToolPart; ended:
   const { name, state, input, output } = part;
   const busy = !ended && (state === 'writing' || state === 'running');
   return (
-    <Folded icon={state === 'failed' ? <CircleAlert /> : <Wrench />} busy={busy} title={text.chat.tool[state](name)}>
+    <Folded
+      icon={state === 'failed' || state === 'denied' ? <CircleAlert /> : <Wrench />}
+      busy={busy}
+      title={text.chat.tool[state](name)}
+    >
       <ToolText label={text.chat.tool.input} value={input} />
       {output !== null && <ToolText label={text.chat.tool.output} value={output} />}
     </Folded>
@@ -61,6 +65,46 @@ function ToolText({ label, value }: { label: string; value: string }) {
         {value}
       </pre>
     </div>
+  );
+}
+
+interface ApprovalsProps {
+  message: Message;
+  idle: boolean;
+  onDecide: (decisions: ReadonlyMap<string, boolean>) => void;
+}
+
+/** Calls that wait for a person's word. They are sent together, when each has its own. */
+export function Approvals({ message, idle, onDecide }: ApprovalsProps) {
+  const asking = message.parts.filter((part) => part.type === 'tool' && part.state === 'asking') as ToolPart[];
+  const [decided, setDecided] = useState<ReadonlyMap<string, boolean>>(new Map());
+  const decide = (id: string, approved: boolean): void => {
+    const now = new Map(decided).set(id, approved);
+    setDecided(now);
+    if (asking.every(({ approval }) => approval === null || now.has(approval))) onDecide(now);
+  };
+  return asking.map(({ approval, name, input }) =>
+    approval === null || decided.has(approval) ? null : (
+      <section
+        key={approval}
+        aria-label={text.chat.approval.title(name)}
+        className="mt-3 rounded-2xl border border-accent/50 bg-accent-soft p-4 text-sm"
+      >
+        <p className="mb-2 flex items-center gap-2 font-semibold [&_svg]:size-4">
+          <ShieldQuestion />
+          {text.chat.approval.title(name)}
+        </p>
+        <ToolText label={text.chat.tool.input} value={input} />
+        <div className="flex gap-2">
+          <Button kind="primary" disabled={!idle} onClick={() => decide(approval, true)}>
+            {text.chat.approval.allow}
+          </Button>
+          <Button disabled={!idle} onClick={() => decide(approval, false)}>
+            {text.chat.approval.deny}
+          </Button>
+        </div>
+      </section>
+    ),
   );
 }
 

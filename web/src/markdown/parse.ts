@@ -18,6 +18,8 @@ const ADDRESS = /^https?:\/\/[^\s<>"'`]+/i;
 /** What ends a sentence, and does not belong to the address in it. */
 const TRAILING = /[.,;:!?*_~]+$/;
 
+const LOOK_AHEAD = 1000;
+
 const marked = new Marked({
   gfm: true,
   tokenizer: {
@@ -37,9 +39,11 @@ const marked = new Marked({
     {
       name: 'math',
       level: 'inline',
+      // Asked at every step: to look to the end each time would take the square of it.
       start: (source: string) => {
-        const at = source.search(/\$|\\[([]/);
-        return at === -1 ? undefined : at;
+        const at = source.slice(0, LOOK_AHEAD).search(/\$|\\[([]/);
+        if (at !== -1) return at;
+        return source.length > LOOK_AHEAD ? LOOK_AHEAD : undefined;
       },
       tokenizer(source: string): MathToken | undefined {
         const display = DISPLAY_MATH.exec(source);
@@ -71,14 +75,15 @@ function count(text: string, character: string, end: number): number {
   return found;
 }
 
-/** Runs of signs that may open or close emphasis: to pair them takes time that grows with their square. */
-const MAX_SIGNS = 1200;
+/** Signs that may mean something, and runs of them: to pair those takes time that grows with their square. */
+const MAX_SIGNS = 4000;
+const MAX_RUNS = 1200;
 /** Quotes and lists within each other. */
 const TOO_DEEP = /^[ \t]*(?:(?:>|[-*+]|\d{1,9}[.)])[ \t]*){24}|^[ \t]{120}/m;
 
 /** The tokens of one block; null: it is to be shown as it is written. */
 export function parseBlock(raw: string): Token[] | null {
-  if (TOO_DEEP.test(raw) || countSigns(raw) > MAX_SIGNS) return null;
+  if (TOO_DEEP.test(raw) || hasTooManySigns(raw)) return null;
   try {
     return marked.lexer(raw);
   } catch {
@@ -86,10 +91,14 @@ export function parseBlock(raw: string): Token[] | null {
   }
 }
 
-function countSigns(raw: string): number {
+function hasTooManySigns(raw: string): boolean {
   let signs = 0;
-  for (const _ of raw.matchAll(/[*_~[\]`$]+/g)) if (++signs > MAX_SIGNS) break;
-  return signs;
+  let runs = 0;
+  for (const [run] of raw.matchAll(/[*_~[\]`$<\\]+/g)) {
+    signs += run.length;
+    if (signs > MAX_SIGNS || ++runs > MAX_RUNS) return true;
+  }
+  return false;
 }
 
 export interface FencedCode {

@@ -7,6 +7,7 @@ import { ApiError, backOff, call, isPassing, newId, writeKey } from '../api/clie
 import { readEventStream } from '../api/event-stream.ts';
 import { createMessageReader, emptyMessage, type Message, type Part, readMessage } from '../api/messages.ts';
 import { createFrames } from './frames.ts';
+import { mergeNewest } from './merge.ts';
 import { createStore, type Store } from './store.ts';
 
 /** What is going on besides showing. */
@@ -47,6 +48,8 @@ export interface Chat {
   regenerate(message: string, options: SendOptions): void;
   /** Sends a message anew, with other parts: a branch of its own. */
   edit(message: string, parts: Part[], options: SendOptions): void;
+  /** Says which calls that asked for it may run; the answer then goes on. */
+  decide(answer: string, decisions: ReadonlyMap<string, boolean>, options: SendOptions): void;
   stop(): Promise<void>;
   /** Goes on from the text of an answer that broke off. */
   goOn(answer: string): Promise<void>;
@@ -81,7 +84,7 @@ export function createChat(id: string, isNew: boolean, made: (id: string) => voi
   let beforePage: string | null = null;
   let wanted = false;
 
-  return { state, send, regenerate, edit, stop, goOn, showBranch, loadOlder, refresh, open, close };
+  return { state, send, regenerate, edit, decide, stop, goOn, showBranch, loadOlder, refresh, open, close };
 
   function path(suffix = ''): string {
     return `/ui/chat/${encodeURIComponent(state.get().id)}${suffix}`;
@@ -208,9 +211,13 @@ export function createChat(id: string, isNew: boolean, made: (id: string) => voi
     }
   }
 
-  /** Shows an answer as it comes; false where the connection ended before it did. */
-  async function readAnswer(body: ReadableStream<Uint8Array>, signal: AbortSignal): Promise<boolean> {
-    const reader = createMessageReader(emptyMessage('', 'assistant'));
+  /** Shows an answer as it comes, behind what is there of it; false where the connection ended before it did. */
+  async function readAnswer(
+    body: ReadableStream<Uint8Array>,
+    signal: AbortSignal,
+    begun: Message = emptyMessage('', 'assistant'),
+  ): Promise<boolean> {
+    const reader = createMessageReader(begun);
     let waiting: Record<string, unknown>[] = [];
     let place: number | null = null;
     const show = (): void => {
@@ -284,13 +291,28 @@ export function createChat(id: string, isNew: boolean, made: (id: string) => voi
     post([...messages.slice(0, at), message], { message: toWire(message) }, options);
   }
 
-  /** Sends, again and again under one key until it is known what became of it, and shows the answer. */
-  function post(messages: Message[], body: Record<string, unknown>, options: SendOptions): void {
+  function decide(answer: string, decisions: ReadonlyMap<string, boolean>, options: SendOptions): void {
+    const { messages } = state.get();
+    const at = messages.findIndex(({ id }) => id === answer);
+    const message = messages[at];
+    if (message === undefined) return;
+    const begun = { ...message, status: null, problem: null };
+    const sent = { id: answer, role: 'assistant', parts: message.parts.flatMap((part) => toDecision(part, decisions)) };
+    post([...messages.slice(0, at), begun], { message: sent }, options, begun);
+  }
+
+  /**
+   * Sends, again and again under one key until it is known what became of it, and shows the answer.
+   *
+   * @param begun the answer that goes on
+   */
+  function post(messages: Message[], body: Record<string, unknown>, options: SendOptions, begun?: Message): void {
     const control = takeOver();
     const key = writeKey();
     const sent = {
       id: state.get().id,
       ...body,
+      approvals: true,
       ...(options.model !== null && { model: options.model }),
       ...(options.assistant !== null && !exists && { assistant: options.assistant }),
       ...(options.internet && { webSearch: true }),
@@ -308,7 +330,7 @@ export function createChat(id: string, isNew: boolean, made: (id: string) => voi
           });
           take(response);
           set({ phase: 'answering' });
-          if (response.body !== null && (await readAnswer(response.body, control.signal))) {
+          if (response.body !== null && (await readAnswer(response.body, control.signal, begun))) {
             await finish(control.signal);
             // Another message may have been sent from elsewhere meanwhile.
             await followOpen(control.signal);
@@ -331,7 +353,7 @@ export function createChat(id: string, isNew: boolean, made: (id: string) => voi
     const refuse = (error: unknown): void => {
       if (following === control) following = null;
       const known = error instanceof ApiError ? error : null;
-      const retry = () => post(messages, body, options);
+      const retry = () => post(messages, body, options, begun);
       set({
         phase: 'idle',
         failure: { message: known?.message ?? String(error), code: known?.code ?? '', retry },
@@ -413,33 +435,20 @@ function toWire({ id, parts }: Message): Record<string, unknown> {
   };
 }
 
+function toDecision(part: Part, decisions: ReadonlyMap<string, boolean>): object[] {
+  if (part.type !== 'tool' || part.approval === null) return [];
+  const approved = decisions.get(part.approval);
+  if (approved === undefined) return [];
+  const { callId: toolCallId, name: toolName, approval: id } = part;
+  const input: unknown = JSON.parse(part.input);
+  const approval = { id, approved };
+  return [{ type: 'dynamic-tool', toolName, toolCallId, state: 'approval-responded', input, approval }];
+}
+
 function readPage(wire: unknown): Message[] {
   return Array.isArray(wire) ? wire.flatMap((message) => readMessage(message) ?? []) : [];
 }
 
 function nextOf(response: Response): string | null {
   return /<([^>]+)>;\s*rel="next"/.exec(response.headers.get('link') ?? '')?.[1] ?? null;
-}
-
-/**
- * What is shown, with the newest page of what is stored in its place. Messages that are the same stay the same objects,
- * so that they are not drawn again. What is being written is not stored yet: where it may be, its text stays.
- */
-export function mergeNewest(
-  shown: readonly Message[],
-  page: readonly Message[],
-  mayBeOpen: boolean,
-): { messages: Message[]; kept: number } {
-  const first = page[0];
-  const at = first === undefined ? -1 : shown.findIndex(({ id }) => id === first.id);
-  const kept = at === -1 ? [] : shown.slice(0, at);
-  const known = new Map(shown.map((message) => [message.id, message]));
-  const messages = page.map((message) => {
-    const before = known.get(message.id);
-    return before !== undefined && JSON.stringify(before) === JSON.stringify(message) ? before : message;
-  });
-  const last = shown.at(-1);
-  const open = last?.role === 'assistant' && last.status === null && !page.some(({ id }) => id === last.id);
-  const rest = mayBeOpen && open && page.at(-1)?.role === 'user' ? [last] : [];
-  return { messages: [...kept, ...messages, ...rest], kept: kept.length };
 }
