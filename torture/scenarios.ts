@@ -7,6 +7,7 @@ import { cuts, gone } from './scenarios/cuts.ts';
 import { fsync } from './scenarios/fsync.ts';
 import { fuzz } from './scenarios/fuzz.ts';
 import { growth } from './scenarios/growth.ts';
+import { halfOpen } from './scenarios/half-open.ts';
 import { kills } from './scenarios/kills.ts';
 import { points } from './scenarios/points.ts';
 import { power } from './scenarios/power.ts';
@@ -28,5 +29,6 @@ export const scenarios: Record<string, Scenario> = {
   fuzz,
   readers,
   sockets,
+  'half-open': halfOpen,
   flood,
 };

@@ -8,9 +8,14 @@ import type { Principal } from '#core/principal.ts';
 
 /** How often open connections are looked at. A revoked key's are closed within two of these. */
 export const TICK_MS = 2500;
+/** How often it is asked whose peers are gone, and how often in a row one must be to be cut off: after 20 s. */
+const LOOK_TICKS = 2;
+const LOOKS = 5;
 
 export interface Connection {
   principal: Principal;
+  /** As `peerOf` names it; null where it has another way to see that its peer is gone. */
+  peer: string | null;
   /** Called every `TICK_MS`: heartbeat, and dropping whoever is gone without a word. */
   tick(): void;
   /** Ends it properly, telling the reader why where the protocol can. */
@@ -24,6 +29,8 @@ export type Connections = ReturnType<typeof createConnections>;
 export function createConnections(parts: {
   /** Whether whoever opened it may go on: their key may be used, and they have not signed out. */
   isLive(principal: Principal): Promise<boolean>;
+  /** The peers that acknowledge nothing. */
+  findUnanswered(): Promise<ReadonlySet<string>>;
   /** Calls `task` once after `ms`; does not keep the process alive. Returns how to cancel it. */
   after(ms: number, task: () => void): () => void;
   /** The most of one user. */
@@ -34,6 +41,9 @@ export function createConnections(parts: {
   const counts = new Map<string, number>();
   let cancel: (() => void) | null = null;
   let checking = false;
+  let ticks = 0;
+  /** How often in a row the peer was gone; who answers is not in it. */
+  const unanswered = new Map<Connection, number>();
 
   return { check, wait, waited, add, remove, closeAll, destroyAll, count: () => open.size };
 
@@ -71,6 +81,7 @@ export function createConnections(parts: {
   }
 
   function remove(connection: Connection): void {
+    unanswered.delete(connection);
     if (open.delete(connection)) count(connection.principal, -1);
   }
 
@@ -88,6 +99,21 @@ export function createConnections(parts: {
     cancel = open.size === 0 ? null : parts.after(TICK_MS, tick);
     for (const connection of [...open]) connection.tick();
     if (!checking) void closeRevoked();
+    if (++ticks % LOOK_TICKS === 0) void destroyUnanswered();
+  }
+
+  async function destroyUnanswered(): Promise<void> {
+    const gone = await parts.findUnanswered();
+    for (const connection of unanswered.keys()) {
+      if (connection.peer === null || !gone.has(connection.peer)) unanswered.delete(connection);
+    }
+    if (gone.size === 0) return;
+    for (const connection of [...open]) {
+      if (connection.peer === null || !gone.has(connection.peer)) continue;
+      const looks = (unanswered.get(connection) ?? 0) + 1;
+      unanswered.set(connection, looks);
+      if (looks >= LOOKS) connection.destroy();
+    }
   }
 
   /** Each key and session is asked about once. A store that cannot answer just now closes nothing. */

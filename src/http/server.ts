@@ -9,6 +9,7 @@ import { type AccessOptions, accessRules } from './access.ts';
 import { createConnections } from './connections.ts';
 import type { Log } from './exchange.ts';
 import { createGate, type Gatekeeper } from './gate.ts';
+import { findUnanswered } from './half-open.ts';
 import { createMetrics, type MetricSources } from './metrics.ts';
 import { createOpenApi } from './openapi.ts';
 import { answerParserError } from './parser-errors.ts';
@@ -44,6 +45,8 @@ export interface HttpParts {
   clock: { monotonic(): number; after(ms: number, task: () => void): () => void };
   log: Log;
   version: string;
+  /** Another way to find peers that are gone than the kernel's word. */
+  findUnanswered?: () => Promise<ReadonlySet<string>>;
   /** Other time limits than the usual ones. */
   limits?: TimeLimits;
 }
@@ -84,6 +87,7 @@ export async function createServer(parts: HttpParts): Promise<HttpServer> {
   const { options, clock, log } = parts;
   const connections = createConnections({
     isLive: parts.isLive,
+    findUnanswered: parts.findUnanswered ?? findUnanswered,
     after: clock.after,
     maxPerUser: options.maxStreamsPerUser,
   });

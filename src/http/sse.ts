@@ -7,6 +7,7 @@ import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Principal } from '#core/principal.ts';
 import { type Connection, type Connections, TICK_MS } from './connections.ts';
+import { peerOf } from './half-open.ts';
 import type { EventOut, StreamReply, StreamSource } from './route.ts';
 import { answered, dropIfStuck } from './write.ts';
 
@@ -75,6 +76,10 @@ class EventStream implements EventOut, Connection {
     this.#connections = connections;
     // HTTP/1.0 has no chunks: there the body ends with the connection.
     this.#chunked = res.chunkedEncoding;
+  }
+
+  get peer(): string {
+    return peerOf(this.#socket);
   }
 
   /** Head and first events leave together. */

@@ -75,6 +75,8 @@ export function openSocket(
 
 class SocketConnection implements SocketOut, Connection {
   readonly principal: Principal;
+  /** Pings tell. */
+  readonly peer = null;
   readonly #ws: WebSocket;
   readonly #socket: Duplex;
   readonly #context: SocketContext;

@@ -38,11 +38,12 @@ export interface Served {
 export interface ServeOptions extends Partial<HttpOptions> {
   dialects: Dialect[];
   limits?: HttpParts['limits'];
+  findUnanswered?: () => Promise<ReadonlySet<string>>;
   webFolder?: string;
 }
 
 /** Starts a server that the test file's end closes. */
-export async function serve({ dialects, limits, webFolder, ...given }: ServeOptions): Promise<Served> {
+export async function serve({ dialects, limits, findUnanswered, webFolder, ...given }: ServeOptions): Promise<Served> {
   const clock = createTestClock();
   const admitted: Served['admitted'] = [];
   const quota = { left: Number.POSITIVE_INFINITY };
@@ -102,6 +103,7 @@ export async function serve({ dialects, limits, webFolder, ...given }: ServeOpti
     log: { warn: log('warn'), error: log('error') },
     version: '1.2.3',
     ...(limits === undefined ? {} : { limits }),
+    ...(findUnanswered === undefined ? {} : { findUnanswered }),
   });
   const urls = await server.listen();
   after(async () => {

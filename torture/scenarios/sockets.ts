@@ -24,7 +24,7 @@ const PATIENCE_MS = 90_000;
 export const sockets: Scenario = {
   title: 'half-open connections, slow requests, and idle sockets',
   row: 'half-open TCP, slowloris, 10,000 idle sockets',
-  async run({ sockets: count = 2000 }: Sizes): Promise<Result> {
+  async run({ sockets: count = 10_000 }: Sizes): Promise<Result> {
     const file = join(tmpdir(), `parlance-memory-${process.pid}`);
     const server = await startServer({ env: tortureEnv(memoryEnv(file)) });
     const pid = processOf(server);
