@@ -71,7 +71,8 @@ describe('Web search in a response', () => {
       ['web_search_call', 'message'],
     );
     const [search, message] = response.output;
-    assert.deepEqual((search?.action as { sources: object[] }).sources, [{ type: 'url', url: page }]);
+    const action = search?.action as { sources: object[] } | undefined;
+    assert.deepEqual(action?.sources, [{ type: 'url', url: page }]);
     const [part] = (message?.content ?? []) as {
       annotations?: { url: string; evidence: { quote: string; hash: string } }[];
     }[];
