@@ -226,6 +226,110 @@ describe('A tool that may change something', () => {
   }
 });
 
+describe('Open Responses', () => {
+  const tools = [{ type: 'mcp', server_label: 'it' }] as never;
+  const officialClient = (client: Client) =>
+    new OpenAI({
+      apiKey: server.ownerKey,
+      baseURL: `${server.url}/v1`,
+      defaultHeaders: { 'x-user-id': client.user },
+    });
+
+  it('shows what only reads as mcp_call, whole and streamed', async () => {
+    const openai = officialClient(server.client());
+    useTool('it__read', { text: 'it' });
+    const { output, output_text: text } = await openai.responses.create({ input: 'Read' });
+    assert.partialDeepStrictEqual(plain(output), [
+      { type: 'message' },
+      { type: 'mcp_call', server_label: 'it', name: 'it__read', output: 'read it', error: null, status: 'completed' },
+      { type: 'message' },
+    ]);
+    assert.equal(text, 'Wait.\n\nIt gave: read it');
+    useTool('it__fail', {});
+    const streamed = await openai.responses.stream({ input: 'Fail' }).finalResponse();
+    assert.partialDeepStrictEqual(plain(streamed.output[1]), {
+      type: 'mcp_call',
+      status: 'failed',
+      error: 'the disk is full',
+    });
+  });
+
+  it('asks for approval, and goes on by what a person decides, once', async () => {
+    const openai = officialClient(server.client());
+    model.next({ tools: [{ name: 'it__note', arguments: '{"text":"eggs"}' }] });
+    const asked = await openai.responses.create({ input: 'Note eggs', tools });
+    const [request] = asked.output;
+    assert.partialDeepStrictEqual(plain(request), {
+      type: 'mcp_approval_request',
+      server_label: 'it',
+      name: 'it__note',
+      arguments: '{"text":"eggs"}',
+    });
+    assert.equal(written(), '');
+    const decision = {
+      type: 'mcp_approval_response',
+      approval_request_id: String(request?.id),
+      approve: true,
+    } as const;
+    model.answer(saysWhatItWasGiven);
+    for (const _time of [1, 2]) {
+      const answered = await openai.responses.create({
+        previous_response_id: asked.id,
+        input: [decision],
+        tools,
+      });
+      assert.partialDeepStrictEqual(plain(answered.output[0]), {
+        type: 'mcp_call',
+        approval_request_id: request?.id,
+        output: 'noted',
+      });
+      assert.equal(answered.output_text, 'It gave: noted');
+    }
+    assert.equal(written(), 'eggs\n');
+  });
+
+  it('what was decided is part of one exchange, and no message of its own, in the dialects of texts', async () => {
+    const client = server.client();
+    const openai = officialClient(client);
+    const chat = await client.request<{ id: number }>('POST', '/api/chat/', { body: { title: 'Eggs' } });
+    const number = String(chat.body.id);
+    model.next({ text: 'May I?', tools: [{ name: 'it__note', arguments: '{"text":"eggs"}' }] });
+    const asked = await openai.responses.create({ input: 'Note eggs', tools, conversation: number });
+    const id = String(asked.output[1]?.id);
+    const decision = { type: 'mcp_approval_response', approval_request_id: id, approve: true } as const;
+    model.next({ text: 'Noted.' });
+    await openai.responses.create({ conversation: number, input: [decision], tools });
+    const movie = await client.request<object[]>('GET', `/api/chat/${number}/messages`);
+    assert.partialDeepStrictEqual(movie.body, [
+      { content: 'Note eggs', bot_response: 'May I?\n\nNoted.', status: 'completed' },
+    ]);
+    assert.equal(movie.body.length, 1);
+    const { body } = await client.request<{ messages: { content: string }[] }>('GET', `/conversations/${number}`);
+    assert.deepEqual(
+      body.messages.map(({ content }) => content),
+      ['Note eggs', 'May I?', 'Noted.'],
+    );
+  });
+
+  it('is told when it is denied; a request nobody made cannot be approved', async () => {
+    const openai = officialClient(server.client());
+    model.next({ tools: [{ name: 'it__note', arguments: '{"text":"eggs"}' }] });
+    const asked = await openai.responses.create({ input: 'Note eggs', tools });
+    const id = String(asked.output[0]?.id);
+    const decision = { type: 'mcp_approval_response', approval_request_id: id, approve: false } as const;
+    model.next(saysWhatItWasGiven);
+    const denied = await openai.responses.create({ previous_response_id: asked.id, input: [decision], tools });
+    assert.match(denied.output_text, /The person did not allow this call/);
+    const stranger = officialClient(server.client());
+    const approved = { ...decision, approve: true };
+    await assert.rejects(stranger.responses.create({ input: [approved], tools }), { status: 400 });
+    await assert.rejects(openai.responses.create({ input: [{ ...approved, approval_request_id: 'mcpr_1' }], tools }), {
+      status: 400,
+    });
+    assert.equal(written(), '');
+  });
+});
+
 describe('A server that ends in the middle of a tool', () => {
   it('keeps what was said, runs nothing again, and the answer is incomplete in every dialect', async () => {
     const client = server.client();

@@ -2,7 +2,7 @@
 
 import { type Conversation, UNTITLED } from '#core/conversation.ts';
 import { notFound } from '#core/errors.ts';
-import { joinContinued, type Turn, textOf } from '#core/turn.ts';
+import { isToolResult, joinContinued, type Turn, textOf } from '#core/turn.ts';
 import type { WireChat, WireMessage } from './schema.ts';
 
 /** Throws `not_found` for an unlisted conversation: it has no number, so this dialect has no name for it. */
@@ -21,7 +21,8 @@ interface Exchange {
   /** The one that came first. */
   first: Turn;
   question: Turn | null;
-  answer: Turn | null;
+  /** The answer, and what goes on with it when a tool's result has come. */
+  answers: Turn[];
 }
 
 /**
@@ -43,7 +44,7 @@ export function toMessages(
 
 /** One exchange that was answered whole. */
 export function toAnswered(question: Turn, answer: string): WireMessage {
-  return { ...toMessage({ first: question, question, answer: null }), bot_response: answer, status: 'completed' };
+  return { ...toMessage({ first: question, question, answers: [] }), bot_response: answer, status: 'completed' };
 }
 
 /** Answers at the start whose questions are on the older page are shown with them there. */
@@ -55,41 +56,47 @@ function withoutTorn(turns: readonly Turn[]): readonly Turn[] {
 function pair(turns: readonly Turn[]): Exchange[] {
   const exchanges: Exchange[] = [];
   const asked = new Map<string, Exchange>();
+  /** The results of tools, by whose answer goes on with them. */
+  const goesOn = new Map<string, Exchange>();
   for (const turn of joinContinued(turns)) {
     if (turn.role === 'system') continue;
-    const open = turn.answers === null ? undefined : asked.get(turn.answers);
-    if (open?.answer === null) {
-      open.answer = turn;
+    const last = exchanges.at(-1);
+    if (isToolResult(turn) && last !== undefined) {
+      goesOn.set(turn.id, last);
       continue;
     }
-    const exchange =
-      turn.role === 'user'
-        ? { first: turn, question: turn, answer: null }
-        : { first: turn, question: null, answer: turn };
-    if (turn.role === 'user') asked.set(turn.id, exchange);
-    exchanges.push(exchange);
+    const open = turn.answers === null ? undefined : asked.get(turn.answers);
+    const begun = turn.answers === null ? undefined : goesOn.get(turn.answers);
+    if (open?.answers.length === 0) open.answers.push(turn);
+    else if (begun !== undefined) begun.answers.push(turn);
+    else if (turn.role === 'user') {
+      const exchange = { first: turn, question: turn, answers: [] };
+      asked.set(turn.id, exchange);
+      exchanges.push(exchange);
+    } else exchanges.push({ first: turn, question: null, answers: [turn] });
   }
   return exchanges;
 }
 
-function toMessage({ first, question, answer }: Exchange): WireMessage {
+function toMessage({ first, question, answers }: Exchange): WireMessage {
   return {
     id: first.id,
     content: textOf(question?.items ?? []),
-    bot_response: responseOf(answer),
+    bot_response: responseOf(answers),
     created_at: new Date(first.createdAt).toISOString(),
-    status: statusOf(answer),
+    status: statusOf(answers.at(-1)),
   };
 }
 
 /** "`bot_response` the answer (null while it is being written or if it failed …)" */
-function responseOf(answer: Turn | null): string | null {
-  if (answer === null) return null;
-  const text = textOf(answer.items);
-  return text !== '' || answer.status === 'completed' ? text : null;
+function responseOf(answers: readonly Turn[]): string | null {
+  const last = answers.at(-1);
+  if (last === undefined) return null;
+  const texts = answers.map(({ items }) => textOf(items)).filter((text) => text !== '');
+  return texts.length > 0 || last.status === 'completed' ? texts.join('\n\n') : null;
 }
 
-function statusOf(answer: Turn | null): WireMessage['status'] {
-  if (answer === null) return 'incomplete';
+function statusOf(answer: Turn | undefined): WireMessage['status'] {
+  if (answer === undefined) return 'incomplete';
   return answer.status === 'queued' ? 'in_progress' : answer.status;
 }
