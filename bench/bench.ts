@@ -12,6 +12,8 @@ export interface Sizes {
   rate?: number;
   seconds?: number;
   writers?: number;
+  messages?: number;
+  conversations?: number;
 }
 
 export interface Bench {
@@ -26,6 +28,11 @@ export interface Bench {
   load<Result>(job: Job): Promise<Result>;
   /** Flags for `node` that a measured server runs under. */
   serverFlags(name: string): string[];
+}
+
+export interface Scenario {
+  title: string;
+  run(bench: Bench): Promise<string>;
 }
 
 export interface Usage {

@@ -36,6 +36,19 @@ export interface WritersJob {
   holds: string;
 }
 
+/**
+ * Sends writes evenly, `perSecond` of them, whether the ones before are answered or not; and beside them, one after the
+ * other, the calls of each of `reads`.
+ */
+export interface BesideJob {
+  kind: 'beside';
+  origin: string;
+  writes: Call[];
+  perSecond: number;
+  reads: Record<string, Call[]>;
+  seconds: number;
+}
+
 /** Sends every call once, `lanes` at a time, and gives back the bodies in order. */
 export interface CallsJob {
   kind: 'calls';
@@ -71,7 +84,10 @@ export interface WritersResult {
   failures: string[];
 }
 
-export type Job = StreamsJob | WritersJob | CallsJob;
+/** By the names of the reads, and `writes`. */
+export type BesideResult = Record<string, WritersResult>;
+
+export type Job = StreamsJob | WritersJob | BesideJob | CallsJob;
 
 function quantiles(values: number[]): Quantiles {
   const sorted = Float64Array.from(values).sort();
@@ -250,6 +266,61 @@ async function writers(job: WritersJob): Promise<WritersResult> {
   };
 }
 
+/** Writes of which so many are open at once are more than the server can take. */
+const WRITE_LANES = 64;
+const PACE_MS = 10;
+
+async function beside(job: BesideJob): Promise<BesideResult> {
+  const began = performance.now();
+  const deadline = began + job.seconds * 1000;
+  const results: BesideResult = {};
+  const measure = async (
+    name: string,
+    work: (time: (client: Client, call: Call) => Promise<void>) => Promise<void>,
+  ) => {
+    const latencies: number[] = [];
+    const failures: string[] = [];
+    await work(async (client, call) => {
+      const sent = performance.now();
+      const answer = await send(client, call).catch((error) => ({ status: 0, body: String(error) }));
+      if (answer.status >= 200 && answer.status < 300) latencies.push(performance.now() - sent);
+      else failures.push(`status ${answer.status}: ${answer.body.slice(0, 200)}`);
+    });
+    results[name] = {
+      count: latencies.length,
+      failed: failures.length,
+      wallMs: performance.now() - began,
+      latency: quantiles(latencies),
+      failures: failures.slice(0, 3),
+    };
+  };
+  const reading = Object.entries(job.reads).map(([name, list]) =>
+    measure(name, async (time) => {
+      const client = new Client(job.origin);
+      for (let i = 0; performance.now() < deadline; i++) await time(client, list[i % list.length] as Call);
+      await client.close();
+    }),
+  );
+  const writing = measure('writes', async (time) => {
+    const clients = Array.from({ length: WRITE_LANES }, () => new Client(job.origin));
+    const open = new Set<Promise<void>>();
+    let sent = 0;
+    while (performance.now() < deadline) {
+      const due = Math.floor(((performance.now() - began) * job.perSecond) / 1000);
+      for (; sent < due; sent++) {
+        const call = job.writes[sent % job.writes.length] as Call;
+        const it = time(clients[sent % WRITE_LANES] as Client, call).finally(() => open.delete(it));
+        open.add(it);
+      }
+      await new Promise((resolve) => setTimeout(resolve, PACE_MS));
+    }
+    await Promise.all(open);
+    await Promise.all(clients.map((client) => client.close()));
+  });
+  await Promise.all([...reading, writing]);
+  return results;
+}
+
 async function calls(job: CallsJob): Promise<string[]> {
   const bodies: string[] = [];
   await inLanes(job.origin, job.calls, job.lanes, 0, async (client, call, index) => {
@@ -262,6 +333,7 @@ async function calls(job: CallsJob): Promise<string[]> {
 
 function run(job: Job): Promise<unknown> {
   if (job.kind === 'streams') return streams(job);
+  if (job.kind === 'beside') return beside(job);
   return job.kind === 'writers' ? writers(job) : calls(job);
 }
 

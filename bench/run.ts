@@ -23,6 +23,8 @@ const SIZES = {
   rate: 'rate',
   seconds: 'seconds',
   writers: 'writers',
+  messages: 'messages',
+  conversations: 'conversations',
 } as const satisfies Record<string, keyof Sizes>;
 
 const { values, positionals } = parseArgs({

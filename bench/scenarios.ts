@@ -1,5 +1,6 @@
 /** The scenarios: each measures its subjects in turn, several rounds, and gives its result as Markdown. */
-import { type Bench, measured } from './bench.ts';
+import { type Bench, measured, type Scenario } from './bench.ts';
+import { history } from './history-scenario.ts';
 import type { Call, StreamsResult, WritersResult } from './load.ts';
 import { type Running, residentMiB, stop } from './processes.ts';
 import {
@@ -18,11 +19,6 @@ import {
 } from './subjects.ts';
 import { type Column, differenceLines, type Rounds, ratioLines, resultTable, type Sample } from './table.ts';
 import { type Script, scriptPrompt, tokenText } from './tokens.ts';
-
-export interface Scenario {
-  title: string;
-  run(bench: Bench): Promise<string>;
-}
 
 /**
  * Starts the subjects, lets each warm up in a round that does not count, measures them A B A B, and stops them.
@@ -300,4 +296,5 @@ export const scenarios: Record<string, Scenario> = {
   exchange,
   'first-token': firstToken,
   idle,
+  history,
 };
