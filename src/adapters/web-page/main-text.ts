@@ -18,11 +18,14 @@ const Defuddle = DefuddleModule as unknown as new (
 const MAX_TITLE = 200;
 /** UTF-16 units: a short book. */
 const MAX_TEXT = 500_000;
-/** Where less than so much is taken for the main text, all of the page is. */
+/** Where less than so much, or than this share of the page, is taken for the main text, all of the page is. */
 const TOO_LITTLE = 200;
+const TOO_SMALL = 0.3;
 /** Defuddle takes 0.1 ms for an element and ever longer the deeper they are; a page beyond this is taken as a whole. */
 const MAX_ELEMENTS = 20_000;
 const MAX_DEPTH = 200;
+/** The DOM takes 10 µs for a tag: of a page with more of them the tags are taken away instead. */
+const MAX_TAGS = 50_000;
 
 /** What begins and ends a paragraph, a line, or a cell. */
 const EDGES = new Map(
@@ -39,15 +42,40 @@ const UNSEEN = new Set(
 
 /** Reads HTML of any kind, malformed too. */
 export function mainTextOf(html: string, url: string): MainText {
+  if (countTags(html) > MAX_TAGS) return withoutTags(html, url);
   const page = parse(html, url);
   const title = cleanText(page.querySelector('title')?.textContent ?? '');
   const { text: all, elements, depth } = textOf(page.documentElement);
   const main = elements <= MAX_ELEMENTS && depth <= MAX_DEPTH ? extract(page, url) : null;
-  const enough = main !== null && main.text.length >= Math.min(TOO_LITTLE, all.length);
+  const enough = main !== null && main.text.length >= Math.min(TOO_LITTLE, all.length * TOO_SMALL);
+  return bounded(main?.title || title, enough ? main.text : all);
+}
+
+function bounded(title: string, text: string): MainText {
   return {
-    title: (main?.title || title).replace(/\s+/g, ' ').slice(0, MAX_TITLE).toWellFormed(),
-    text: (enough ? main.text : all).slice(0, MAX_TEXT).toWellFormed(),
+    title: title.replace(/\s+/g, ' ').slice(0, MAX_TITLE).toWellFormed(),
+    text: text.slice(0, MAX_TEXT).toWellFormed(),
   };
+}
+
+function countTags(html: string): number {
+  let tags = 0;
+  for (let at = html.indexOf('<'); at !== -1; at = html.indexOf('<', at + 1)) tags++;
+  return tags;
+}
+
+const UNSEEN_PARTS = /<(script|style|template|noscript|svg|head|title)\b[\s\S]*?<\/\1\s*>/gi;
+const TAG = /<!--[\s\S]*?-->|<[/!?]?([a-z][a-z\d]*)?\b[^<>]*>/gi;
+
+/** All of the text, and nothing is known of what is main. */
+function withoutTags(html: string, url: string): MainText {
+  const [, title = ''] = /<title\b[^>]{0,1000}>([^<]{0,1000})/i.exec(html) ?? [];
+  const text = html
+    .replace(UNSEEN_PARTS, ' ')
+    .replace(TAG, (_, name: string | undefined) => EDGES.get(name?.toLowerCase() ?? '') ?? '');
+  // What is left of the markup are its entities.
+  const decode = (left: string) => cleanText(parse(`<html><body>${left}</body></html>`, url).body.textContent ?? '');
+  return bounded(decode(title), decode(text.slice(0, 2 * MAX_TEXT)));
 }
 
 /** Null where it cannot be told from the rest of the page. */

@@ -30,7 +30,7 @@ export function toSubmission(request: WireRequest): Submission {
     request: {
       model: model ?? null,
       approvals: approvals === true,
-      webSearch: webSearch === true ? 'always' : 'off',
+      webSearch: webSearch === true ? 'auto' : 'off',
       tools: Object.entries(tools ?? {}).map(
         ([name, { description, parameters }]): Tool => ({
           name,

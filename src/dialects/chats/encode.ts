@@ -77,7 +77,7 @@ export function createEncoder({ turn, conversation }: { turn: string; conversati
       conversation_id: turn,
       chat_id: conversation,
       finish_reason: finishReason(end),
-      sources: end.sources.map(toSource),
+      sources: end.sources.map(toKeptSource),
       ...(past && { message: textOf(end.items ?? []) }),
     });
   }
@@ -90,6 +90,14 @@ export function createEncoder({ turn, conversation }: { turn: string; conversati
 
 function toSource({ index, title, url }: Source) {
   return { index, title, url };
+}
+
+/** With what lasts of the page. */
+function toKeptSource(source: Source) {
+  const { evidence } = source;
+  if (evidence === undefined) return toSource(source);
+  const { readAt, hash, quotes } = evidence;
+  return { ...toSource(source), evidence: { read_at: new Date(readAt).toISOString(), hash, quotes } };
 }
 
 function finishReason({ status, finish }: TerminalEvent): string {

@@ -18,7 +18,7 @@ const PARAMETERS = new Set(
 
 /** The system messages at the start are the instructions; all others keep their place. */
 export function toCompletion(request: WireRequest): Completion {
-  const { model, messages, tools } = request;
+  const { model, messages, tools, web_search_options: search } = request;
   const first = messages.findIndex(({ role }) => role !== 'system' && role !== 'developer');
   const leading = first === -1 ? messages : messages.slice(0, first);
   const rest = first === -1 ? [] : messages.slice(first);
@@ -33,6 +33,7 @@ export function toCompletion(request: WireRequest): Completion {
         parameters: schema ?? { type: 'object', properties: {} },
       }),
     ),
+    webSearch: search == null ? 'off' : 'always',
     parameters: Object.fromEntries(Object.entries(request).filter(([name]) => PARAMETERS.has(name))),
   };
 }

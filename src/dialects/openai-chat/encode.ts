@@ -1,11 +1,12 @@
 /** Core → wire: a run's events as chunks, and its result as one completion. Pure. */
 
+import { citationsOf } from '#core/citations.ts';
 import type { ServiceError } from '#core/errors.ts';
 import type { RunEvent, TerminalEvent } from '#core/event.ts';
 import type { FinishReason, Run, RunResult, Usage } from '#core/run.ts';
-import { isCallersCall, textOf } from '#core/turn.ts';
+import { isCallersCall, type Source, sourcesOf, textOf } from '#core/turn.ts';
 import { plainError } from '#http/system.ts';
-import type { WireCompletion } from './schema.ts';
+import type { WireAnnotation, WireCompletion } from './schema.ts';
 
 const DONE = 'data: [DONE]\n\n';
 
@@ -29,6 +30,9 @@ export function createEncoder(run: Run, includeUsage: boolean, failure: (end: Te
   /** Position among the answer's items → index among its tool calls. */
   const calls = new Map<number, number>();
   let items = 0;
+  /** The text since there is something to cite, and how long it was before that. */
+  let citing: string | null = null;
+  let uncited = 0;
   open(run.request.model ?? '');
 
   return { events, error };
@@ -42,6 +46,11 @@ export function createEncoder(run: Run, includeUsage: boolean, failure: (end: Te
           break;
         case 'text-delta':
           text += start() + before + JSON.stringify({ content: event.text }) + after;
+          if (citing === null) uncited += event.text.length;
+          else citing += event.text;
+          break;
+        case 'source-found':
+          citing ??= '';
           break;
         case 'reasoning-delta':
           text += start() + before + JSON.stringify({ reasoning_content: event.text }) + after;
@@ -87,7 +96,9 @@ export function createEncoder(run: Run, includeUsage: boolean, failure: (end: Te
     const failed = failure(end);
     if (failed !== null) return error(failed);
     const reason = finishReason(end.finish, calls.size > 0);
-    const last = `${start()}${before}{}${after.replace('"finish_reason":null', `"finish_reason":"${reason}"`)}`;
+    const annotations = toAnnotations(citing ?? '', end.sources, uncited);
+    const cited = annotations.length === 0 ? '' : start() + before + JSON.stringify({ annotations }) + after;
+    const last = `${start()}${cited}${before}{}${after.replace('"finish_reason":null', `"finish_reason":"${reason}"`)}`;
     if (!includeUsage || end.usage === null) return last + DONE;
     const usage = `${before.slice(0, before.indexOf('"choices"'))}"choices":[],"usage":${JSON.stringify(toUsage(end.usage))}}\n\n`;
     return last + usage + DONE;
@@ -111,6 +122,7 @@ export function toCompletion(
   );
   const reasoning = items.map((item) => (item.type === 'reasoning' ? item.text : '')).join('');
   const text = textOf(items);
+  const annotations = toAnnotations(text, sourcesOf(items));
   const { id, created } = headOf(run);
   return {
     id,
@@ -126,6 +138,7 @@ export function toCompletion(
           refusal: null,
           ...(reasoning !== '' && { reasoning_content: reasoning }),
           ...(calls.length > 0 && { tool_calls: calls }),
+          ...(annotations.length > 0 && { annotations }),
         },
         logprobs: null,
         finish_reason: finishReason(finish, calls.length > 0),
@@ -133,6 +146,22 @@ export function toCompletion(
     ],
     ...(usage !== null && { usage: toUsage(usage) }),
   };
+}
+
+/** Each `[n]` of the text that stands for a page; the indexes are UTF-16 units, the end exclusive. */
+function toAnnotations(text: string, sources: readonly Source[], offset = 0): WireAnnotation[] {
+  return citationsOf(text, sources).map(({ start, end, source: { url, title, evidence }, quote }) => ({
+    type: 'url_citation',
+    url_citation: {
+      start_index: offset + start,
+      end_index: offset + end,
+      url,
+      title,
+      ...(evidence !== undefined && {
+        evidence: { read_at: Math.floor(evidence.readAt / 1000), hash: evidence.hash, quote: quote ?? '' },
+      }),
+    },
+  }));
 }
 
 /** With what is known of its abilities, which the standard has no fields for. */

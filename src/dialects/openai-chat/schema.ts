@@ -53,6 +53,7 @@ export const request = z.looseObject({
   stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
   store: z.boolean().nullish(),
   tools: z.array(tool).max(512).nullish(),
+  web_search_options: z.looseObject({}).nullish(),
   n: z.literal(1, 'must be 1').nullish(),
 });
 
@@ -62,6 +63,17 @@ const usage = z.object({
   total_tokens: z.number().int(),
   prompt_tokens_details: z.object({ cached_tokens: z.number().int() }),
   completion_tokens_details: z.object({ reasoning_tokens: z.number().int() }),
+});
+
+const annotation = z.object({
+  type: z.literal('url_citation'),
+  url_citation: z.object({
+    start_index: z.number().int(),
+    end_index: z.number().int(),
+    url: z.string(),
+    title: z.string(),
+    evidence: z.object({ read_at: z.number().int(), hash: z.string(), quote: z.string() }).exactOptional(),
+  }),
 });
 
 export const completion = z.object({
@@ -78,6 +90,7 @@ export const completion = z.object({
         refusal: z.string().nullable(),
         reasoning_content: z.string().exactOptional(),
         tool_calls: z.array(toolCall).exactOptional(),
+        annotations: z.array(annotation).exactOptional(),
       }),
       logprobs: z.null(),
       finish_reason: z.enum(['stop', 'length', 'tool_calls', 'content_filter']),
@@ -102,4 +115,5 @@ export const byId = z.object({ id: z.string() });
 
 export type WireMessage = z.infer<typeof message>;
 export type WireRequest = z.infer<typeof request>;
+export type WireAnnotation = z.infer<typeof annotation>;
 export type WireCompletion = z.infer<typeof completion>;
