@@ -1,6 +1,7 @@
 /** The answers of dialect 3 as Server-Sent Events, byte for byte: DIALECTS.md, section 3. */
 
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, describe, test } from 'node:test';
@@ -376,7 +377,13 @@ describe('an answer from the internet', () => {
     assert.deepEqual(queries.slice(searched), ['Who made Metropolis?']);
     const sources = PAGES.map(({ title, url }, i) => ({ index: i + 1, title, url }));
     const [, answer] = await entries(client, chat);
-    const done = { conversation_id: answer?.id, chat_id: chat, finish_reason: 'stop', sources };
+    const [, ended = '{}'] = /event: done\ndata: (.*)/.exec(text) ?? [];
+    const kept = JSON.parse(ended).sources.map(({ evidence }: { evidence: { read_at: string } }, i: number) => {
+      const content = PAGES[i]?.content ?? '';
+      const hash = createHash('sha256').update(content).digest('hex');
+      return { ...sources[i], evidence: { read_at: evidence.read_at, hash, quotes: [content] } };
+    });
+    const done = { conversation_id: answer?.id, chat_id: chat, finish_reason: 'stop', sources: kept };
     assert.equal(
       text,
       [
