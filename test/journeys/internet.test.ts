@@ -122,7 +122,8 @@ describe('a search before the answer', () => {
     const { body } = await client.request<UiMessage[]>('GET', `/ui/chat/${chat}`);
     const source = body.at(-1)?.parts.find(({ type }) => type === 'source-url');
     assert.equal(source?.sourceId, '1');
-    assert.deepEqual(source?.providerMetadata?.parlance, metropolis?.evidence);
+    const { read_at: readAt, hash, quotes } = metropolis?.evidence ?? {};
+    assert.deepEqual(source?.providerMetadata?.parlance, { of: 'page', readAt, hash, quotes });
   });
 
   test('is there for whoever resumes, from each event on', async () => {
@@ -187,7 +188,7 @@ describe('a search before the answer', () => {
 });
 
 interface UiMessage {
-  parts: { type: string; sourceId?: string; providerMetadata?: { parlance?: Evidence } }[];
+  parts: { type: string; sourceId?: string; providerMetadata?: { parlance?: unknown } }[];
 }
 
 describe('a failure', () => {
