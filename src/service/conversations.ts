@@ -102,14 +102,14 @@ export function createConversations(parts: { store: Store; clock: Clock; ids: Id
   }
 
   /**
-   * The turn with which to end the shown branch so that an item is on it: the item's own, or with `toEnd` the newest one that
-   * goes on from there. Throws `not_found`.
+   * The turn with which to end the shown branch so that an item or a message is on it: the item's own, or with `toEnd` the
+   * newest one that goes on from there. Throws `not_found`.
    */
   async function show(principal: Principal, named: Named, item: string, toEnd: boolean): Promise<string> {
     const { id } = await get(principal, named);
     const found = await store.findItem(principal, item);
-    if (found === null || found.conversation.id !== id) throw notFound('Item');
-    const { turn } = found;
+    const turn = found?.conversation.id === id ? found.turn : await store.findMessage(principal, id, item);
+    if (turn === null) throw notFound('Item');
     if (!toEnd) return turn.id;
     const tree = await store.readTree({ owner: principal, conversation: id, depth: turn.depth, limit: MAX_TREE });
     // In the order of acceptance: the last one below a turn is its newest.

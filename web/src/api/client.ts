@@ -109,9 +109,9 @@ export function newId(): string {
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
 }
 
-/** Waits, less long if the network comes back or the page is looked at again; longer each time, up to 15 s. */
+/** Waits, longer each time, up to 5 s; less long if the network comes back. */
 export async function backOff(attempt: number, signal: AbortSignal): Promise<void> {
-  const wait = Math.min(15_000, 400 * 2 ** attempt) * (0.75 + Math.random() / 2);
+  const wait = Math.min(5_000, 300 * 2 ** attempt) * (0.75 + Math.random() / 2);
   await new Promise<void>((resolve) => {
     const timer = setTimeout(done, wait);
     function done() {

@@ -21,10 +21,9 @@ export function ChatView({ chat }: { chat: Chat }) {
   const [editing, setEditing] = useState<string | null>(null);
   const list = useRef<MessageListHandle>(null);
   const field = useRef<HTMLTextAreaElement>(null);
-  const [draftName] = useState(() => (state.load === 'ready' && state.messages.length === 0 ? 'new' : state.id));
   const { messages, phase, load } = state;
   const busy = phase !== 'idle';
-  const isNew = load === 'ready' && messages.length === 0;
+  const isEmpty = load === 'ready' && messages.length === 0;
 
   const actions = useMemo(
     (): Actions => ({
@@ -61,7 +60,7 @@ export function ChatView({ chat }: { chat: Chat }) {
   if (load === 'missing' || load === 'failed') return <Absent chat={chat} load={load} />;
   return (
     <div className="flex h-full min-h-0 flex-col">
-      {isNew ? (
+      {isEmpty ? (
         <Welcome onPick={(prompt) => send([{ type: 'text', text: prompt }])} />
       ) : (
         <MessageList
@@ -77,8 +76,8 @@ export function ChatView({ chat }: { chat: Chat }) {
       )}
       <div className="relative mx-auto w-full max-w-[52rem] px-3 pb-[max(0.75rem,env(safe-area-inset-bottom))] sm:px-6">
         <Composer
-          chat={draftName}
-          isNew={isNew}
+          chat={state.isNew ? 'new' : state.id}
+          isNew={state.isNew}
           busy={busy}
           stopping={state.stopping}
           onSend={send}

@@ -53,16 +53,17 @@ export function Composer({ chat, isNew, busy, stopping, onSend, onStop, onEditLa
   }, [chat, value]);
 
   // What was written just before the page is left or another conversation shown is kept, too.
-  const latest = useRef(value);
-  latest.current = value;
+  const latest = useRef({ chat, value });
+  if (latest.current.chat !== chat) keepDraft(latest.current.chat, '');
+  latest.current = { chat, value };
   useEffect(() => {
-    const keep = (): void => keepDraft(chat, latest.current);
+    const keep = (): void => keepDraft(latest.current.chat, latest.current.value);
     window.addEventListener('pagehide', keep);
     return () => {
       window.removeEventListener('pagehide', keep);
       keep();
     };
-  }, [chat]);
+  }, []);
 
   const ready = value.trim() !== '' || images.length > 0;
   const send = (): void => {
@@ -70,7 +71,7 @@ export function Composer({ chat, isNew, busy, stopping, onSend, onStop, onEditLa
     const parts: Part[] = images.map((url) => ({ type: 'image', url }));
     if (value.trim() !== '') parts.push({ type: 'text', text: value });
     setValue('');
-    latest.current = '';
+    latest.current = { chat, value: '' };
     setImages([]);
     keepDraft(chat, '');
     onSend(parts);

@@ -23,6 +23,8 @@ export type Phase =
 export interface ChatState {
   /** The server's id, or for a conversation that is new one of our own, which it takes as well. */
   id: string;
+  /** The server does not have it yet. */
+  isNew: boolean;
   load: 'loading' | 'ready' | 'missing' | 'failed';
   messages: Message[];
   /** Whether the server has messages before these; `loading` while they come. */
@@ -70,6 +72,7 @@ const MAX_FAST_TRIES = 6;
 export function createChat(id: string, isNew: boolean, made: (id: string) => void): Chat {
   const state = createStore<ChatState>({
     id,
+    isNew,
     load: isNew ? 'ready' : 'loading',
     messages: [],
     older: 'none',
@@ -366,8 +369,8 @@ export function createChat(id: string, isNew: boolean, made: (id: string) => voi
     const given = response.headers.get('x-conversation-id');
     const isFirst = !exists;
     exists = true;
-    if (given === null || given === state.get().id) return;
-    set({ id: given });
+    set({ isNew: false, ...(given !== null && { id: given }) });
+    if (given === null) return;
     if (isFirst) made(given);
   }
 
@@ -409,7 +412,7 @@ export function createChat(id: string, isNew: boolean, made: (id: string) => voi
     try {
       await call(`/v1/conversations/${encodeURIComponent(state.get().id)}`, {
         method: 'POST',
-        body: { head: message },
+        body: { head: message, branch_end: true },
         headers: writeKey(),
       });
       await follow();
