@@ -37,9 +37,9 @@ export function parseAfter(text: string | undefined): string | null {
 
 /** What an update sets, but for `head`. Throws `invalid_request` for one that says nothing. */
 export function toUpdate({ head, branch_end, metadata, ...set }: WireUpdate): ConversationUpdate {
+  if (branch_end !== undefined && head === undefined) throw invalid('branch_end goes with head.', 'branch_end');
   if (head === undefined && metadata === undefined && Object.keys(set).length === 0) {
     throw invalid('Send at least one of metadata, title, archived, assistant and head.', 'metadata');
   }
-  if (branch_end !== undefined && head === undefined) throw invalid('branch_end goes with head.', 'branch_end');
   return { ...set, ...(metadata !== undefined && { metadata: metadata ?? {} }) };
 }
