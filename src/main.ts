@@ -35,8 +35,10 @@ import { createAdmit } from './service/admit.ts';
 import { createApprovals } from './service/approvals.ts';
 import { createAssistants } from './service/assistants.ts';
 import { createAuthenticate, createKeyCache } from './service/authenticate.ts';
+import { createBeforeInput } from './service/before-input.ts';
 import { createBranches } from './service/branches.ts';
 import { createChanges } from './service/changes.ts';
+import { createCompaction } from './service/compaction.ts';
 import { createCompletions } from './service/completions.ts';
 import { createConversations } from './service/conversations.ts';
 import { createFollowRun } from './service/follow-run.ts';
@@ -154,6 +156,9 @@ export async function serve(config: Config): Promise<Running> {
   const completions = createCompletions({ store, models, liveRuns, runLoop, messages, runBounds, runs, clock, ids });
   const conversationsService = createConversations({ store, clock, ids, liveRuns });
   const usage = createUsage({ store, clock, prices: config.prices });
+  const before = createBeforeInput({ store, models, assistants, runs });
+  const seal = createSeal(await store.keepSecret({ name: 'seal', value: ids.secret(SEAL_BYTES) }));
+  const compaction = createCompaction({ models, assistants, before, completions, seal, clock, ids });
   const services: Services = {
     authenticate: createAuthenticate({ keys: cache, findSession: sessions.find, clock, ids }),
     admit: createAdmit({ clock, rates: config.rates }),
@@ -169,17 +174,18 @@ export async function serve(config: Config): Promise<Running> {
     }),
     runs,
     completions,
+    compaction,
     responses: createResponses({
       store,
       models,
       assistants,
+      before,
+      compaction,
       liveRuns,
       messages,
       completions,
       runs,
-      seal: createSeal(await store.keepSecret({ name: 'seal', value: ids.secret(SEAL_BYTES) })),
       clock,
-      ids,
     }),
     search: createSearch({ store, clock }),
     items: createItems({ store, clock, ids }),

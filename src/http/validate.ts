@@ -28,7 +28,7 @@ export function checkBody<T>(schema: z.ZodType<T>, body: unknown): T {
 /** `whole` is said where the value itself is wrong, not a field of it. */
 function refusal(issues: readonly z.core.$ZodIssue[], whole?: string): ServiceError {
   const fields: Record<string, string[]> = {};
-  for (const issue of issues) {
+  for (const issue of issues.flatMap(closest)) {
     const name = pathOf(issue.path);
     if (name === '') {
       const said = issue.code === 'invalid_type' && whole !== undefined ? whole : issue.message;
@@ -44,6 +44,22 @@ function refusal(issues: readonly z.core.$ZodIssue[], whole?: string): ServiceEr
   const param = Object.keys(fields)[0];
   return new ServiceError('invalid_request', message, { ...(param === undefined ? {} : { param }), fields });
 }
+
+/**
+ * Of a value that has none of several forms, what is wrong with the one it was meant to have: the only one whose outermost
+ * type is right.
+ */
+function closest(issue: z.core.$ZodIssue): z.core.$ZodIssue[] {
+  if (issue.code !== 'invalid_union') return [issue];
+  const meant = issue.errors.filter(
+    (form) => !form.some(({ code, path }) => path.length === 0 && WRONG_FORM.has(code)),
+  );
+  const [form] = meant;
+  if (form === undefined || meant.length > 1) return [issue];
+  return form.flatMap((inner) => closest({ ...inner, path: [...issue.path, ...inner.path] }));
+}
+
+const WRONG_FORM = new Set(['invalid_type', 'invalid_value']);
 
 /** `messages[0].content` */
 function pathOf(path: readonly PropertyKey[]): string {
@@ -72,8 +88,10 @@ function sentence(issue: z.core.$ZodRawIssue): string | undefined {
       return `Must be a valid ${issue.format}.`;
     case 'not_multiple_of':
       return `Must be a multiple of ${issue.divisor}.`;
-    case 'invalid_union':
-      return 'Has none of the accepted forms.';
+    case 'invalid_union': {
+      const kinds = (issue as { options?: unknown }).options;
+      return Array.isArray(kinds) ? `Must be one of ${kinds.join(', ')}.` : 'Has none of the accepted forms.';
+    }
     default:
       return undefined;
   }

@@ -5,6 +5,7 @@ import type { Assistants } from './assistants.ts';
 import type { createAuthenticate } from './authenticate.ts';
 import type { createBranches } from './branches.ts';
 import type { createChanges } from './changes.ts';
+import type { createCompaction } from './compaction.ts';
 import type { createCompletions } from './completions.ts';
 import type { createConversations } from './conversations.ts';
 import type { createFollowRun } from './follow-run.ts';
@@ -24,6 +25,7 @@ export interface Services {
   branches: ReturnType<typeof createBranches>;
   runs: ReturnType<typeof createFollowRun>;
   completions: ReturnType<typeof createCompletions>;
+  compaction: ReturnType<typeof createCompaction>;
   responses: ReturnType<typeof createResponses>;
   search: ReturnType<typeof createSearch>;
   items: ReturnType<typeof createItems>;

@@ -69,7 +69,7 @@ const response = [param('id', 'message')];
 const responsePlain = `type id name tools mode input model instructions stream store background tool_choice
   parallel_tool_calls max_tool_calls max_output_tokens temperature top_p presence_penalty frequency_penalty top_logprobs
   reasoning effort summary text format description schema strict verbosity truncation metadata service_tier
-  safety_identifier prompt_cache_key`.split(/\s+/);
+  safety_identifier prompt_cache_key prompt`.split(/\s+/);
 
 const KNOWN: Record<string, Facts> = {
   'POST /api/chat': { body: { title: 'Mine' }, plain: ['title', 'messages'] },

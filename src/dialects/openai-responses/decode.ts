@@ -8,7 +8,7 @@ import { toItems, toTurns } from '../standard/decode.ts';
 import type { WireRequest, WireTool } from './schema.ts';
 
 type Given = Pick<WireRequest, 'input' | 'previous_response_id'> & Partial<Pick<WireRequest, 'conversation'>>;
-type FunctionTool = Extract<WireTool, { type: 'function'; name: string }>;
+type FunctionTool = Extract<WireTool, { type: 'function' }>;
 
 /** "A text is one message of the user's." Throws `invalid_request` for what is not known. */
 export function toInput({ input }: Pick<WireRequest, 'input'>, known: References): ContextTurn[] {
@@ -61,9 +61,9 @@ export function toTool({ name, description, parameters }: FunctionTool): Tool {
 function allowedTools({ tool_choice: choice }: WireRequest, tools: FunctionTool[]): FunctionTool[] {
   if (typeof choice !== 'object' || choice === null) return tools;
   if (choice.type === 'function' && !tools.some(({ name }) => name === choice.name)) {
-    throw invalid(`The tool "${String(choice.name)}" of tool_choice is not among the tools.`, 'tool_choice');
+    throw invalid(`The tool "${choice.name}" of tool_choice is not among the tools.`, 'tool_choice');
   }
-  if (!('tools' in choice) || !Array.isArray(choice.tools)) return tools;
+  if (choice.type !== 'allowed_tools') return tools;
   const names = new Set(choice.tools.map(({ name }) => name));
   return tools.filter(({ name }) => names.has(name));
 }
@@ -112,7 +112,7 @@ function toFormat(format: NonNullable<WireRequest['text']>['format']): object | 
 
 function toChoice(choice: WireRequest['tool_choice']): unknown {
   if (choice == null || typeof choice === 'string') return choice;
-  if ('mode' in choice) return choice.mode;
+  if (choice.type === 'allowed_tools') return choice.mode;
   return choice.type === 'function' ? { type: 'function', function: { name: choice.name } } : null;
 }
 
@@ -157,8 +157,8 @@ export function toAgain(
 
 /** "`tools[]` with all five keys." */
 function showTool(tool: WireTool): object {
-  if (!('name' in tool) || tool.type !== 'function') return tool;
-  const { type, name, description, parameters, strict } = tool as FunctionTool;
+  if (tool.type !== 'function') return tool;
+  const { type, name, description, parameters, strict } = tool;
   return {
     type,
     name,

@@ -92,7 +92,7 @@ export function openaiResponses(services: Services): Dialect {
 }
 
 function routes(services: Services): Route[] {
-  const { responses } = services;
+  const { responses, compaction } = services;
   return [
     route({
       method: 'POST',
@@ -140,7 +140,7 @@ function routes(services: Services): Route[] {
       async handle({ principal, body }) {
         const after = toAfter(body);
         const input = toInput(body, await responses.resolve(principal, namedIn(body.input), after));
-        const input_tokens = await responses.countTokens(principal, {
+        const input_tokens = await compaction.countTokens(principal, {
           input,
           after,
           model: body.model ?? null,
@@ -177,7 +177,7 @@ function routes(services: Services): Route[] {
         const input = toInput(body, await responses.resolve(principal, namedIn(body.input), after));
         const { model, instructions } = body;
         const wish = { input, after, model, instructions: instructions ?? null };
-        return { status: 200, body: toCompacted(await responses.compact(principal, wish)) };
+        return { status: 200, body: toCompacted(await compaction.compact(principal, wish)) };
       },
     }),
     route({
@@ -329,7 +329,7 @@ function pageOf<T extends { id: string }>(all: T[], { limit, order, after }: Wir
   return toList(ordered.slice(from, from + limit), ordered.length > from + limit);
 }
 
-function toCompacted({ id, sealed, usage, at }: Awaited<ReturnType<Services['responses']['compact']>>) {
+function toCompacted({ id, sealed, usage, at }: Awaited<ReturnType<Services['compaction']['compact']>>) {
   const none = { inputTokens: 0, cachedInputTokens: 0, outputTokens: 0, reasoningTokens: 0 };
   return {
     id: formatWireId('response', id),

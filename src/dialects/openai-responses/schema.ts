@@ -20,9 +20,7 @@ const functionTool = z.object({
   strict: z.boolean().nullish(),
 });
 const searchTool = z.looseObject({
-  type: z
-    .string()
-    .regex(/^web_search(_preview)?(_\d{4}_\d{2}_\d{2})?$/, 'must be function, web_search, web_search_preview or mcp'),
+  type: z.enum(['web_search', 'web_search_2025_08_26', 'web_search_preview', 'web_search_preview_2025_03_11']),
 });
 /** Says that the client can have a person approve the calls of the tools that this server has from MCP servers. */
 const mcpTool = z.looseObject({
@@ -31,20 +29,19 @@ const mcpTool = z.looseObject({
   server_url: z.null('MCP servers are connected by the configuration of this server, not by a request').exactOptional(),
   require_approval: z.unknown().optional(),
 });
-const tool = z.union(
-  [functionTool, searchTool, mcpTool],
-  'must be a function tool, web_search, web_search_preview or mcp',
-);
+const tool = z.discriminatedUnion('type', [functionTool, searchTool, mcpTool]);
 
 const toolChoice = z.union([
   choiceMode,
-  z.object({ type: z.literal('function'), name: z.string() }),
-  z.object({
-    type: z.literal('allowed_tools'),
-    mode: choiceMode.default('auto'),
-    tools: z.array(z.looseObject({ type: z.string(), name: z.string().exactOptional() })).max(MAX_TOOLS),
-  }),
-  searchTool,
+  z.discriminatedUnion('type', [
+    z.object({ type: z.literal('function'), name: z.string() }),
+    z.object({
+      type: z.literal('allowed_tools'),
+      mode: choiceMode.default('auto'),
+      tools: z.array(z.looseObject({ type: z.string(), name: z.string().exactOptional() })).max(MAX_TOOLS),
+    }),
+    searchTool,
+  ]),
 ]);
 
 const format = z.discriminatedUnion('type', [
@@ -98,6 +95,7 @@ export const request = z.object({
   service_tier: z.enum(['auto', 'default', 'flex', 'priority', 'scale']).nullish(),
   safety_identifier: z.string().max(MAX_KEY).nullish(),
   prompt_cache_key: z.string().max(MAX_KEY).nullish(),
+  prompt: z.null('Stored prompts are not served: send instructions and input').exactOptional(),
 });
 
 /** A response continued or tried again: on other terms where it says so. */

@@ -35,7 +35,7 @@ const imagePart = z.object({
     .nullish()
     .transform((detail) => detail ?? 'auto'),
 });
-const userPart = z.discriminatedUnion('type', [textPart, imagePart], 'must be input_text or input_image');
+const userPart = z.discriminatedUnion('type', [textPart, imagePart]);
 const anyPart = z.discriminatedUnion('type', [textPart, refusalPart, imagePart]);
 
 const message = z.object({

@@ -356,6 +356,16 @@ describe('A response', () => {
       [{ input: 'Hi', top_logprobs: 21 }, 400, 'invalid_request', 'top_logprobs'],
       [{ input: 'Hi', tools: [{ type: 'file_search' }] }, 400, 'invalid_request', 'tools[0].type'],
       [{ input: 'Hi', truncation: 'maybe' }, 400, 'invalid_request', 'truncation'],
+      [{ input: [{ type: 'file_search_call' }] }, 400, 'invalid_request', 'input[0].type'],
+      [{ input: [{ role: 'robot', content: 'Hi' }] }, 400, 'invalid_request', 'input[0].role'],
+      [
+        { input: [{ role: 'user', content: [{ type: 'input_file' }] }] },
+        400,
+        'invalid_request',
+        'input[0].content[0].type',
+      ],
+      [{ input: 'Hi', tools: [{ type: 'function', name: 'a b' }] }, 400, 'invalid_request', 'tools[0].name'],
+      [{ input: 'Hi', prompt: { id: 'pmpt_1' } }, 400, 'invalid_request', 'prompt'],
       ['{"input":', 400, 'invalid_request', ''],
       ['[]', 400, 'invalid_request', ''],
     ];
