@@ -412,6 +412,8 @@ describe('prompts for the AI SDK', () => {
     arguments: '{"x":1}',
   };
   const output: Item = { type: 'function_call_output', id: 'o', status: 'completed', callId: 'a', output: '1' };
+  const second: Item = { ...call, callId: 'b' };
+  const result: Item = { ...output, callId: 'b', output: '2' };
   const lost: Item = { ...call, callId: 'lost' };
   const image: Item = {
     type: 'message',
@@ -429,7 +431,10 @@ describe('prompts for the AI SDK', () => {
     const turns = [
       { role: 'user' as const, items: [image] },
       { role: 'system' as const, items: [messageItem('s', 'system', 'Note.')] },
-      { role: 'assistant' as const, items: [messageItem('a', 'assistant', 'Let me see.'), call, output, lost] },
+      {
+        role: 'assistant' as const,
+        items: [messageItem('a', 'assistant', 'Let me see.'), call, second, output, result, lost],
+      },
     ];
     assert.deepEqual(toPrompt({ system: 'Be brief.', turns }), [
       { role: 'system', content: 'Be brief.\n\nNote.' },
@@ -441,11 +446,20 @@ describe('prompts for the AI SDK', () => {
           { type: 'file', mediaType: 'image', data: { type: 'url', url: new URL('https://example.org/a.png') } },
         ],
       },
-      { role: 'assistant', content: [{ type: 'text', text: 'Let me see.' }] },
-      { role: 'assistant', content: [{ type: 'tool-call', toolCallId: 'a', toolName: 'f', input: { x: 1 } }] },
+      {
+        role: 'assistant',
+        content: [
+          { type: 'text', text: 'Let me see.' },
+          { type: 'tool-call', toolCallId: 'a', toolName: 'f', input: { x: 1 } },
+          { type: 'tool-call', toolCallId: 'b', toolName: 'f', input: { x: 1 } },
+        ],
+      },
       {
         role: 'tool',
-        content: [{ type: 'tool-result', toolCallId: 'a', toolName: 'f', output: { type: 'text', value: '1' } }],
+        content: [
+          { type: 'tool-result', toolCallId: 'a', toolName: 'f', output: { type: 'text', value: '1' } },
+          { type: 'tool-result', toolCallId: 'b', toolName: 'f', output: { type: 'text', value: '2' } },
+        ],
       },
     ]);
   });

@@ -54,18 +54,32 @@ export function toPrompt({ system, turns }: Pick<ModelRequest, 'system' | 'turns
       const text = textOf(item.content);
       if (item.role === 'system') systems.push(text);
       else if (item.role === 'user') prompt.push({ role: 'user', content: item.content.map(userPart) });
-      else if (text !== '') prompt.push({ role: 'assistant', content: [{ type: 'text', text }] });
+      else if (text !== '') contentOf(prompt, 'assistant').push({ type: 'text', text });
     } else if (item.type === 'function_call' && answered.has(item.callId)) {
       const call = { toolCallId: item.callId, toolName: item.name, input: parsed(item.arguments) };
-      prompt.push({ role: 'assistant', content: [{ type: 'tool-call', ...call }] });
+      contentOf(prompt, 'assistant').push({ type: 'tool-call', ...call });
     } else if (item.type === 'function_call_output') {
       const toolName = calls.get(item.callId);
       if (toolName === undefined) continue;
       const output = { type: 'text' as const, value: item.output };
-      prompt.push({ role: 'tool', content: [{ type: 'tool-result', toolCallId: item.callId, toolName, output }] });
+      contentOf(prompt, 'tool').push({ type: 'tool-result', toolCallId: item.callId, toolName, output });
     }
   }
   return systems.length === 0 ? prompt : [{ role: 'system', content: systems.join('\n\n') }, ...prompt];
+}
+
+type MessageOf<R> = Extract<LanguageModelV4Message, { role: R }>;
+
+/** The content of the last message, where it is of that role: parallel calls are one message, and so are their results. */
+function contentOf<R extends 'assistant' | 'tool'>(
+  prompt: LanguageModelV4Message[],
+  role: R,
+): { push(part: MessageOf<R>['content'][number]): unknown } {
+  const last = prompt.at(-1);
+  if (last?.role === role) return last.content as never;
+  const content: MessageOf<R>['content'][number][] = [];
+  prompt.push({ role, content } as never);
+  return content;
 }
 
 type UserPart = Extract<LanguageModelV4Message, { role: 'user' }>['content'][number];
