@@ -60,6 +60,8 @@ describe('the guide finds in these documents', () => {
     ['How do I connect LibreChat?', 'docs/clients/librechat.md', /librechat\.yaml/],
     ['How do I retry safely?', 'docs/clients/curl.md', /Idempotency-Key/],
     ['How do I add a dialect?', 'docs/architecture.md', /routes\.ts/],
+    ['How do I connect an MCP server?', 'docs/operating/tools.md', /mcpServers/],
+    ['What is approval?', 'docs/operating/tools.md', /addToolApprovalResponse/],
     ['docker compose up', 'docs/operating/docker.md', /docker compose up/],
   ];
   for (const [question, place, says] of questions) {
