@@ -101,7 +101,7 @@ const selectBranch = statement<{ conversation: string; head: string; from: numbe
 const selectHead = statement<{ conversation: string; head: string }, Pick<TurnRow, 'id' | 'role' | 'status' | 'run'>>(`
   select id, role, status, run from turns where conversation = :conversation and id = :head`);
 
-/** Of the newest turn that has any, on the way from the head to the root. */
+/** Of the newest turn that has any, on the way from the head to the root. `cross`: SQLite would begin with all items. */
 const selectLastItem = statement<{ conversation: string; head: string }, { body: string }>(`
   with recursive path as (
     select id, parent from turns where conversation = :conversation and id = :head
@@ -109,7 +109,7 @@ const selectLastItem = statement<{ conversation: string; head: string }, { body:
     select t.id, t.parent from path join turns t on t.id = path.parent
     where not exists (select 1 from items i where i.turn = path.id)
   )
-  select i.body from path join items i on i.turn = path.id order by i.position desc limit 1`);
+  select i.body from path cross join items i where i.turn = path.id order by i.position desc limit 1`);
 
 const deleteItem = statement<{ turn: string; id: string }>(`delete from items where turn = :turn and id = :id`);
 
