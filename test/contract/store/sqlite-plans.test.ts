@@ -10,7 +10,7 @@ import { openSqliteStore } from '../../../src/adapters/store/sqlite.ts';
 import { openSql } from '../../../src/adapters/store/sqlite-sql.ts';
 import { reads, units } from '../../../src/adapters/store/units.ts';
 import type { Store } from '../../../src/ports/store.ts';
-import { at, DAY, ending, newAnswer, newTurn, person, uuid } from './fixtures.ts';
+import { at, DAY, ending, newAnswer, newConversation, newTurn, person, uuid } from './fixtures.ts';
 
 /**
  * Recursive queries scan what they have found so far, and a sweep the oldest rows up to its limit; all runs that are
@@ -124,6 +124,7 @@ async function useEverything(store: Store): Promise<void> {
     set: { title: 'T', archived: true, head: answer.id },
   });
   await store.nameConversation({ conversation: conversation.id, title: 'T', now: 4 });
+  await useTheTree(store, owner);
   const key = { id: uuid(), tenant: owner.tenant, user: 'ann', kind: 'user' as const, name: null, hint: 'x' };
   const rest = { scopes: [], rates: null, createdAt: 1, expiresAt: null, revokedAt: null };
   const by = { owner, now: 1, once: null };
@@ -135,12 +136,53 @@ async function useEverything(store: Store): Promise<void> {
   const ticket = { ...owner, keyId: key.id, path: '/p', createdAt: 1, expiresAt: 9 };
   await store.createTicket({ ...by, id: uuid(), digest: 't', ticket });
   await store.useTicket({ digest: 't', path: '/p', again: false, keepMs: 9, now: 2 });
+  await store.hasTicket('t');
+  await store.findKeyById(owner.tenant, key.id);
+  const session = { tenant: owner.tenant, key: key.id, createdAt: 1, expiresAt: 9 };
+  await store.createSession({ session, digest: 's' });
+  await store.findSession('s');
+  await store.extendSession({ digest: 's', expiresAt: 10 });
+  await store.endSession({ digest: 's' });
+  const invite = { tenant: owner.tenant, user: 'bob', createdAt: 1, expiresAt: 9 };
+  await store.createInvite({ ...by, id: uuid(), invite, digest: 'i' });
+  const { tenant: _tenant, user: _user, ...invited } = { ...key, ...rest, id: uuid() };
+  await store.redeemInvite({ digest: 'i', key: invited, keyDigest: 'k2', now: 2 });
+  await store.keepSecret({ name: 'n', value: 'v' });
   await store.createUser({ user: { tenant: owner.tenant, id: 'bob', keyless: false, createdAt: 1 } });
   await store.listUsers(owner.tenant);
+  for (const local of [true, false]) await store.pageUsers({ tenant: owner.tenant, local, after: '', limit: 9 });
   await store.readChanges({ owner, since: 0, limit: 9 });
   await store.readUsage({ tenant: owner.tenant, user: 'ann', from: 0, to: 9, limit: 9 });
   await store.readUsage({ tenant: owner.tenant, user: null, from: 0, to: 9, limit: 9 });
   await ann.remove(conversation.id, 5, { key: 'delete', command: 'd' });
   await store.deleteConversations({ owner, now: 6, once: null, limit: 9 });
   await store.sweep({ now: 100 * DAY });
+}
+
+/** Items, branches and answers of a conversation. */
+async function useTheTree(store: Store, owner: ReturnType<typeof person>): Promise<void> {
+  const ann = at(store, owner);
+  const by = { owner, now: 7, once: null };
+  const { conversation, input, run, answer } = await ann.ask(newTurn('Asked', { externalId: 'asked' }));
+  const ref = { by: 'id', id: conversation.id } as const;
+  await store.finishRun(ending(run.id, 'completed'));
+  const written = await store.findTurn(owner, answer.id);
+  const item = written?.turn.items[0]?.id ?? '';
+  await store.findMessage(owner, conversation.id, 'asked');
+  await store.findMessage(owner, conversation.id, input.id);
+  await store.findItem(owner, item);
+  await store.findAnswer(owner, answer.id);
+  await store.readRunFacts({ owner, runs: [run.id] });
+  await store.readTree({ owner, conversation: conversation.id, depth: 0, limit: 9 });
+  await store.readBranch({ owner, ref, from: 1, limit: 9 });
+  await store.readChain({ turn: answer.id, count: 9 });
+  await store.readHeads([{ id: conversation.id, head: answer.id }]);
+  await store.claimCall({ tenant: owner.tenant, conversation: conversation.id, call: 'c', run: run.id, now: 7 });
+  await store.deleteItems({ ...by, ref, turn: input.id, items: [input.items[0]?.id ?? ''] });
+  const again = { conversation: conversation.id, turn: input.id, onBusy: 'queue' as const, sibling: true };
+  await store.answerAgain({ ...by, ...again, answer: newAnswer() });
+  await store.deleteAnswer({ ...by, turn: answer.id });
+  const hidden = await ann.ask('Hidden', { conversation: { create: newConversation({ listed: false }) } });
+  await store.deleteAnswer({ ...by, turn: hidden.answer.id });
+  await store.recordRun({ run: { ...run, id: uuid(), conversation: null, turn: null, endedAt: 8 } });
 }
