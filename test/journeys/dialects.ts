@@ -1,4 +1,4 @@
-/** The five dialects as one person uses them: to begin, to go on, to list, to rename, to delete. */
+/** The dialects as one person uses them: to begin, to go on, to list, to rename, to delete. */
 
 import assert from 'node:assert/strict';
 import { messageText, parseEvents } from '../support/event-source.ts';
@@ -201,7 +201,49 @@ const ask: DialectUse = {
   find: (client, { id }) => client.request('POST', '/ask', { body: { prompt: 'Are you there?', conversation_id: id } }),
 };
 
-export const DIALECTS: readonly DialectUse[] = [movieChat, chatSessions, conversations, chats, ask];
+interface WireConversation {
+  id: string;
+  title: string | null;
+}
+interface WireItem {
+  type: string;
+  role: 'user' | 'assistant';
+  content: { text: string }[];
+}
+
+/** Conversations and Responses, which are one API. */
+const openai: DialectUse = {
+  name: 'openai-conversations',
+  async begin(client, text) {
+    const { id } = await ok(client.request<WireConversation>('POST', '/v1/conversations'));
+    const uuid = id.replace('conv_', '');
+    return { id: uuid, answer: await openai.say(client, { id: uuid, number: 0 }, text) };
+  },
+  async say(client, { id }, input) {
+    const body = { conversation: `conv_${id}`, input };
+    const { output } = await ok(client.request<{ output: WireItem[] }>('POST', '/v1/responses', { body }));
+    return output.map(({ content }) => content[0]?.text).join('');
+  },
+  async lines(client, { id }) {
+    const path = `/v1/conversations/conv_${id}/items?order=asc&limit=100`;
+    const { data } = await ok(client.request<{ data: WireItem[] }>('GET', path));
+    const said = data.filter(({ type, role }) => type === 'message' && (role === 'user' || role === 'assistant'));
+    return said.map(({ role, content }): Line => `${role}: ${content[0]?.text}`);
+  },
+  async list(client) {
+    const { data } = await ok(client.request<{ data: WireConversation[] }>('GET', '/v1/conversations?limit=100'));
+    return data.map(({ id }) => id.replace('conv_', ''));
+  },
+  async rename(client, { id }, title) {
+    await ok(client.request('POST', `/v1/conversations/conv_${id}`, { body: { title } }));
+  },
+  title: async (client, { id }) =>
+    (await ok(client.request<WireConversation>('GET', `/v1/conversations/conv_${id}`))).title ?? '',
+  remove: (client, { id }) => client.request('DELETE', `/v1/conversations/conv_${id}`),
+  find: (client, { id }) => client.request('GET', `/v1/conversations/conv_${id}`),
+};
+
+export const DIALECTS: readonly DialectUse[] = [movieChat, chatSessions, conversations, chats, ask, openai];
 
 /** The number of a conversation, which dialects 0 and 1 know it by. */
 export async function named(client: Client, id: string): Promise<Named> {

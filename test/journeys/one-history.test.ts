@@ -2,9 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { parseEvents } from '../support/event-source.ts';
 import { type Keys, openKeys } from '../support/keys.ts';
 import { type ModelServer, startModelServer, textOf } from '../support/model-server.ts';
-import { type Client, startServer, type TestServer } from '../support/server.ts';
+import { type Client, type OpenAnswer, startServer, type TestServer } from '../support/server.ts';
 import { DIALECTS, type Line, type Named, named } from './dialects.ts';
 
 let model: ModelServer;
@@ -37,11 +38,14 @@ for (const first of DIALECTS) {
   describe(`a conversation begun with ${first.name}`, () => {
     let alice: Client;
     let conversation: Named;
+    /** A second window, which is open all the time. */
+    let watching: OpenAnswer;
     const lines: Line[] = [];
     const calls = () => model.calls.length;
 
     before(async () => {
       alice = await someone(`one-${first.name}`);
+      watching = await alice.open('GET', '/v1/changes', { headers: { accept: 'text/event-stream' } });
       const text = `begun with ${first.name}`;
       const { id, answer } = await first.begin(alice, text);
       assert.equal(answer, `You said: ${text}`);
@@ -87,6 +91,22 @@ for (const first of DIALECTS) {
       });
     }
 
+    it('forked into another one is the same in all, and stands by itself', async () => {
+      const path = `/v1/conversations/${conversation.id}/fork`;
+      const { status, body } = await alice.request<{ id: string }>('POST', path);
+      assert.equal(status, 201);
+      const fork = await named(alice, body.id.replace('conv_', ''));
+      const text = 'said in the fork';
+      const answer = await first.say(alice, fork, text);
+      assert.deepEqual(given(), [...lines, `user: ${text}`]);
+      for (const { name, lines: read } of DIALECTS) {
+        if (read === null) continue;
+        assert.deepEqual(await read(alice, fork), [...lines, `user: ${text}`, `assistant: ${answer}`], name);
+        assert.deepEqual(await read(alice, conversation), lines, name);
+      }
+      assert.ok((await first.remove(alice, fork)).status < 300);
+    });
+
     it(`deleted with ${first.name} is gone in all`, async () => {
       const { status, text } = await first.remove(alice, conversation);
       assert.ok(status === 200 || status === 204, `${status} ${text}`);
@@ -98,6 +118,26 @@ for (const first of DIALECTS) {
       }
       assert.equal((await alice.request('GET', `/conversations/inference/${conversation.id}`)).status, 404);
       assert.equal(calls(), asked);
+    });
+
+    it('was watched by the second window from its beginning to its end', async () => {
+      const { body } = await alice.request<{ newest: number }>('GET', '/v1/changes?limit=1');
+      const text = await watching.until(`id: ${body.newest}\ndata: `);
+      watching.cut();
+      const all = parseEvents(text).map(({ data }): { number: number; type: string; conversation_id: string } =>
+        JSON.parse(data),
+      );
+      assert.deepEqual(
+        all.map(({ number }) => number),
+        all.map((_, i) => i + 1),
+      );
+      const types = all.filter((line) => line.conversation_id === `conv_${conversation.id}`).map(({ type }) => type);
+      const count = (type: string) => types.filter((one) => one === type).length;
+      assert.equal(types[0], 'conversation-created');
+      assert.equal(types.at(-1), 'conversation-deleted');
+      assert.equal(count('run-started'), lines.length / 2);
+      assert.equal(count('run-ended'), lines.length / 2);
+      assert.equal(count('conversation-renamed'), DIALECTS.filter(({ rename }) => rename !== null).length);
     });
   });
 }
