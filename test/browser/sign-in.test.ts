@@ -1,4 +1,4 @@
-/** The server's own pages in a browser: an invite is taken, a session cookie is set as it should be. */
+/** Signing in outside local mode: by key, by invite; signing out; a key that is revoked under an open page. */
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -6,16 +6,27 @@ import { after, before, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describeBrowser } from '../support/browser.ts';
+import { type Keys, openKeys } from '../support/keys.ts';
+import { type ModelServer, startModelServer } from '../support/model-server.ts';
 import { startServer, type TestServer } from '../support/server.ts';
+import { field, say, settled, shows, texts } from './app.ts';
 
 const CLI = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));
 
-describeBrowser('an invite link', ({ visit }) => {
+describeBrowser('signing in', ({ visit }) => {
+  let model: ModelServer;
   let server: TestServer;
+  let keys: Keys;
   before(async () => {
-    server = await startServer({ env: { PARLANCE_LOCAL: 'off' } });
+    model = await startModelServer();
+    server = await startServer({ model: model.url, env: { PARLANCE_LOCAL: 'off' } });
+    keys = await openKeys(server.data);
   });
-  after(() => server?.close());
+  after(async () => {
+    await keys?.close();
+    await server?.close();
+    await model?.close();
+  });
 
   async function invite(name: string): Promise<string> {
     const env = { PATH: process.env.PATH ?? '', HOME: server.data, PARLANCE_DATA: server.data };
@@ -23,20 +34,68 @@ describeBrowser('an invite link', ({ visit }) => {
     return server.url + new URL(stdout.trim()).pathname;
   }
 
-  it('signs its browser in, once, with a cookie no script sees', async () => {
-    const link = await invite('ada');
+  it('with a key opens the app, and signing out closes it', async () => {
+    const { secret } = await keys.create({ user: 'ada' });
+    const page = await visit(server.url, { expected: /401/ });
+    await page.getByRole('heading', { name: 'Sign in' }).waitFor();
+    await page.getByLabel('Key').fill(`plk_${'0'.repeat(64)}`);
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByRole('alert').filter({ hasText: 'unknown, revoked or expired' }).waitFor();
+
+    await page.getByLabel('Key').fill(secret);
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    model.next({ text: 'Hello, Ada.' });
+    await say(page, 'Hi');
+    await shows(page, 'Hello, Ada.');
+    await settled(page);
+    await page.reload();
+    await shows(page, 'Hello, Ada.');
+    const { cookies, stored } = await page.evaluate(() => ({
+      cookies: document.cookie,
+      stored: JSON.stringify([{ ...localStorage }, { ...sessionStorage }]),
+    }));
+    assert.equal(cookies, '', 'no script sees the cookie');
+    assert.ok(!stored.includes(secret) && !stored.includes('plk_'), 'the page keeps no key');
+
+    await page.getByRole('button', { name: 'Settings' }).click();
+    await page.getByText('Signed in as ada').waitFor();
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await page.getByRole('heading', { name: 'Sign in' }).waitFor();
+    assert.deepEqual(await page.context().cookies(), []);
+    await page.reload();
+    await page.getByRole('heading', { name: 'Sign in' }).waitFor();
+  });
+
+  it('ends when the key is revoked, and goes on with another one', async () => {
+    const first = await keys.create({ user: 'bob' });
+    const second = await keys.create({ user: 'bob' });
+    const page = await visit(server.url, { expected: /401/ });
+    await page.getByLabel('Key').fill(first.secret);
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    model.next({ text: 'Kept.' });
+    await say(page, 'Keep this');
+    await settled(page);
+    await keys.revoke(first);
+    await page.getByText('You were signed out.').waitFor();
+    await page.getByLabel('Key').fill(second.secret);
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await shows(page, 'Kept.');
+    assert.deepEqual(await texts(page), ['Keep this', 'Kept.']);
+  });
+
+  it('with an invite works once, and opens the app', async () => {
+    const link = await invite('eve');
     const page = await visit(link, { expected: /404/ });
     await page.getByRole('button', { name: 'Accept the invitation' }).click();
-    await page.getByRole('heading', { name: 'Welcome, ada' }).waitFor();
+    await page.getByRole('heading', { name: 'Welcome, eve' }).waitFor();
     const [cookie] = await page.context().cookies();
     assert.deepEqual([cookie?.httpOnly, cookie?.sameSite, cookie?.path], [true, 'Strict', '/']);
-    await page.goto(`${server.url}/docs`);
-    const seen = await page.evaluate(async () => {
-      const { user, access } = (await (await fetch('/v1/session')).json()) as { user: string; access: string };
-      const written = await fetch('/ui/chat/none/stop', { method: 'POST' });
-      return { cookies: document.cookie, user, access, status: written.status };
-    });
-    assert.deepEqual(seen, { cookies: '', user: 'ada', access: 'session', status: 404 });
+    await page.getByRole('link', { name: 'Open Parlance' }).click();
+    await field(page).waitFor();
+    const user = await page.evaluate(
+      async () => ((await (await fetch('/v1/session')).json()) as { user: string }).user,
+    );
+    assert.equal(user, 'eve');
 
     const other = await visit(link, { expected: /404/ });
     await other.getByRole('button', { name: 'Accept the invitation' }).click();
