@@ -91,18 +91,24 @@ describeBrowser('the screens', ({ visit }) => {
 
       await page.getByRole('button', { name: 'Settings' }).click();
       await page.getByRole('dialog').waitFor();
-      await assertAccessible(page, 'the settings');
+      for (const name of ['Appearance', 'Keyboard', 'You', 'Usage', 'Keys', 'Users and invites']) {
+        await page.getByRole('tab', { name, exact: true }).click();
+        await page.getByRole('tabpanel', { name, exact: true }).waitFor();
+        await assertAccessible(page, `the settings: ${name}`);
+      }
     });
 
     it(`of owners are accessible, ${colorScheme}`, async () => {
       const page = await visit(server.url, { colorScheme });
       await page.getByRole('button', { name: 'Settings' }).click();
+      await page.getByRole('tab', { name: 'Keys' }).click();
       await page.getByLabel('Owner key').fill(server.ownerKey);
       await page.getByRole('button', { name: 'Unlock' }).click();
-      for (const name of ['Keys', 'Users and invites', 'Usage']) {
-        await page.getByRole('heading', { name }).waitFor();
-        await assertAccessible(page, name);
-      }
+      await page.getByRole('button', { name: 'Create the key' }).waitFor();
+      await assertAccessible(page, 'keys');
+      await page.getByRole('tab', { name: 'Users and invites' }).click();
+      await page.getByRole('button', { name: 'Make a link' }).waitFor();
+      await assertAccessible(page, 'people');
     });
 
     it(`of signing in are accessible, ${colorScheme}`, async () => {
@@ -158,6 +164,7 @@ describeBrowser('the screens', ({ visit }) => {
     await answers(page).getByText('Stopped').waitFor();
 
     model.next({ text: 'Edited by keyboard.' });
+    await page.getByRole('button', { name: 'Send' }).waitFor();
     await page.keyboard.press('ArrowUp');
     await page.getByRole('textbox', { name: 'Edit your message' }).waitFor();
     await page.keyboard.press('ControlOrMeta+a');
@@ -170,6 +177,7 @@ describeBrowser('the screens', ({ visit }) => {
     await page.keyboard.press('ControlOrMeta+Shift+o');
     await page.getByText('What is on your mind?').waitFor();
     await page.keyboard.press('ControlOrMeta+k');
+    await page.locator('input:focus').waitFor();
     await page.keyboard.type('keyboard');
     await page.getByText('1 conversation found').waitFor();
     // From the field to the first hit, and into it.

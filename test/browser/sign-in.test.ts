@@ -58,6 +58,7 @@ describeBrowser('signing in', ({ visit }) => {
     assert.ok(!stored.includes(secret) && !stored.includes('plk_'), 'the page keeps no key');
 
     await page.getByRole('button', { name: 'Settings' }).click();
+    await page.getByRole('tab', { name: 'You' }).click();
     await page.getByText('Signed in as ada').waitFor();
     await page.getByRole('button', { name: 'Sign out' }).click();
     await page.getByRole('heading', { name: 'Sign in' }).waitFor();
