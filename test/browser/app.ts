@@ -28,3 +28,16 @@ export async function choose(page: Page, title: string, action: string): Promise
   await page.getByRole('button', { name: `Options for “${title}”` }).click({ force: true });
   await page.getByRole('menuitem', { name: action }).click();
 }
+
+export const field = (page: Page): Locator => page.getByRole('textbox', { name: 'Your message' });
+
+/** All conversations in the list. */
+export const links = (page: Page): Locator => page.getByRole('navigation', { name: 'Conversations' }).getByRole('link');
+
+export const questions = (page: Page): Locator =>
+  page.getByRole('article').filter({ has: page.getByRole('heading', { name: 'You said:' }) });
+
+/** Resolves when the newest answer shows this text. */
+export function shows(page: Page, text: string): Promise<void> {
+  return answers(page).last().filter({ hasText: text }).waitFor();
+}

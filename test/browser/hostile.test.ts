@@ -9,7 +9,7 @@ import type { Page } from 'playwright-core';
 import { describeBrowser } from '../support/browser.ts';
 import { type ModelServer, startModelServer } from '../support/model-server.ts';
 import { startServer, type TestServer } from '../support/server.ts';
-import { answers, listed, questions, say, settled, shows } from './app.ts';
+import { answers, links, questions, say, settled, shows } from './app.ts';
 import { HOSTILE } from './hostile.ts';
 
 const ALL = HOSTILE.join('\n\n');
@@ -106,13 +106,13 @@ describeBrowser('hostile texts', ({ visit }) => {
       }
     }
     const page = await visit(server.url);
-    await listed(page).first().waitFor();
+    await links(page).first().waitFor();
     assert.deepEqual(await findings(page), []);
     await page.getByRole('textbox', { name: 'Search all messages' }).fill('needle');
     await page.getByText(/conversations found/).waitFor();
     assert.deepEqual(await findings(page), []);
     await page.getByRole('button', { name: 'Clear the search' }).click();
-    await listed(page).first().click();
+    await links(page).first().click();
     await questions(page).first().waitFor();
     await shows(page, 'needle');
     assert.deepEqual(await findings(page), []);

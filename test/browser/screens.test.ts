@@ -7,7 +7,7 @@ import { assertAccessible } from '../support/axe.ts';
 import { describeBrowser, type VisitOptions } from '../support/browser.ts';
 import { type ModelServer, startModelServer } from '../support/model-server.ts';
 import { startServer, type TestServer } from '../support/server.ts';
-import { answers, field, listed, questions, say, settled, shows, texts } from './app.ts';
+import { answers, field, links, questions, say, settled, shows } from './app.ts';
 
 const RICH = `# Title
 
@@ -126,7 +126,7 @@ describeBrowser('the screens', ({ visit }) => {
       await settled(page);
       await assertAccessible(page, 'an answer');
       await page.getByRole('button', { name: 'Show conversations' }).click();
-      await listed(page).first().waitFor();
+      await links(page).first().waitFor();
       await assertAccessible(page, 'the conversations');
     });
   }
@@ -138,8 +138,8 @@ describeBrowser('the screens', ({ visit }) => {
     await settled(page);
     await assertFits(page);
     await page.getByRole('button', { name: 'Show conversations' }).tap();
-    await listed(page).first().tap();
-    await listed(page).first().waitFor({ state: 'hidden' });
+    await links(page).first().tap();
+    await links(page).first().waitFor({ state: 'hidden' });
     await field(page).tap();
     await page.getByRole('button', { name: 'New chat' }).tap();
     await assertFits(page);
@@ -172,7 +172,7 @@ describeBrowser('the screens', ({ visit }) => {
     await page.keyboard.press('Enter');
     await shows(page, 'Edited by keyboard.');
     await settled(page);
-    assert.deepEqual((await texts(page)).slice(-2), ['Another', 'Edited by keyboard.']);
+    assert.equal(await questions(page).last().getByRole('paragraph').textContent(), 'Another');
 
     await page.keyboard.press('ControlOrMeta+Shift+o');
     await page.getByText('What is on your mind?').waitFor();
@@ -190,6 +190,14 @@ describeBrowser('the screens', ({ visit }) => {
     await page.keyboard.press('Escape');
     await page.getByRole('dialog').waitFor({ state: 'hidden' });
     assert.ok(await seesFocus(page), 'what has the focus is seen');
+  });
+
+  it('say so where an address is nobody’s', async () => {
+    const page = await visit(`${server.url}/c/conv_0198c7c1-5d00-7000-8000-5717b3fc2c96`, { expected: /404/ });
+    await page.getByText('This conversation does not exist, or was deleted.').waitFor();
+    await assertAccessible(page, 'nobody’s');
+    await page.getByRole('button', { name: 'Begin a new chat' }).click();
+    await field(page).waitFor();
   });
 
   it('move little for those who want little motion', async () => {

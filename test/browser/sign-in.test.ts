@@ -9,7 +9,7 @@ import { describeBrowser } from '../support/browser.ts';
 import { type Keys, openKeys } from '../support/keys.ts';
 import { type ModelServer, startModelServer } from '../support/model-server.ts';
 import { startServer, type TestServer } from '../support/server.ts';
-import { field, say, settled, shows, texts } from './app.ts';
+import { answers, field, say, settled, shows } from './app.ts';
 
 const CLI = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));
 
@@ -81,7 +81,7 @@ describeBrowser('signing in', ({ visit }) => {
     await page.getByLabel('Key').fill(second.secret);
     await page.getByRole('button', { name: 'Sign in' }).click();
     await shows(page, 'Kept.');
-    assert.deepEqual(await texts(page), ['Keep this', 'Kept.']);
+    assert.equal(await answers(page).count(), 1);
   });
 
   it('with an invite works once, and opens the app', async () => {
