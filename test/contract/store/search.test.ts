@@ -139,6 +139,19 @@ describeStore('Search', (given: Given) => {
     assert.deepEqual(await found(owner, 'tomorrow'), []);
   });
 
+  it('does not find an item that was deleted, and still the others of its conversation', async () => {
+    const owner = person();
+    const ann = at(given.store, owner);
+    const { conversation, input } = (await ann.say('a slip of the tongue')).value;
+    await ann.say('another slip', { conversation });
+    assert.equal((await search(owner, 'tongue')).hits.length, 1);
+    const items = [input.items[0]?.id ?? ''];
+    const ref = { by: 'id', id: conversation.id } as const;
+    await given.store.deleteItems({ owner, now: 2, once: null, ref, turn: input.id, items });
+    assert.deepEqual(await found(owner, 'tongue'), []);
+    assert.deepEqual(await found(owner, 'slip'), [conversation.id]);
+  });
+
   it('finds it all after a restart', async () => {
     const owner = person();
     const { conversation } = (await at(given.store, owner).say('durable words')).value;

@@ -3,6 +3,8 @@
  * answers what was asked; erasing what was deleted comes last.
  */
 
+import { readlinkSync } from 'node:fs';
+import { setPriority } from 'node:os';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { isDamaged, openSearchIndex, type SearchIndex } from './database.ts';
 import { type Found, find, type Search } from './find.ts';
@@ -18,7 +20,23 @@ const CATCH_UP_MS = 20;
 /** After an error, such as a full disk, following begins again with the next write, and not before. */
 const PAUSE_MS = 1000;
 
-if (parentPort !== null) serve(parentPort, openSearchIndex(workerData, Date.now));
+/** `nice` of this thread. */
+const NICE = 5;
+
+if (parentPort !== null) {
+  comeSecond();
+  serve(parentPort, openSearchIndex(workerData, Date.now));
+}
+
+/** Where the processor is short, what is written goes first. Linux has priorities for threads, others do without. */
+function comeSecond(): void {
+  try {
+    const [thread] = readlinkSync('/proc/thread-self').split('/').slice(-1);
+    setPriority(Number(thread), NICE);
+  } catch {
+    // It works as well, only not second.
+  }
+}
 
 function serve(port: MessagePort, search: SearchIndex): void {
   let working: NodeJS.Immediate | null = null;
