@@ -103,7 +103,7 @@ describe('Items that are sent', () => {
     assert.throws(() => decode({ type: 'compaction', encrypted_content: 'made up' }), /not one of this server/);
   });
 
-  it('are turns where neighbours have one role, the results of tools on the caller’s side', () => {
+  it('are turns where neighbours have one role, with one message each, the results of tools on the caller’s side', () => {
     const items = [
       { role: 'developer', content: 'Be brief' },
       { role: 'system', content: 'And kind' },
@@ -116,7 +116,8 @@ describe('Items that are sent', () => {
     assert.deepEqual(
       toTurns(items).map((turn) => [turn.role, turn.items.length]),
       [
-        ['system', 2],
+        ['system', 1],
+        ['system', 1],
         ['user', 1],
         ['assistant', 2],
         ['user', 2],
