@@ -16,11 +16,13 @@ interface Seen {
   messages: string[];
   resumed: number;
   stopped: number;
+  expired: number;
 }
 
 let seen: Seen[] = [];
 let onMessage: (text: string, one: Seen) => void = () => {};
 
+const HOUR = 3_600_000;
 const facts = { summary: 'A call', scope: 'read' as const };
 const ok = async () => ({ status: 200, body: { ok: true } });
 const table = dialect(
@@ -30,6 +32,7 @@ const table = dialect(
       method: 'SOCKET',
       path: '/t/ws/:room',
       maxFrame: 1000,
+      lifetimeMs: HOUR,
       params: z.object({ room: z.string().max(10) }),
       query: z.object({ user_id: z.string().exactOptional(), stream: z.enum(['true', 'false']).exactOptional() }),
       check({ principal, params }) {
@@ -37,7 +40,7 @@ const table = dialect(
         if (params.room === 'none') throw new ServiceError('not_found', 'No such room.');
       },
       open({ principal, query }, out) {
-        const one: Seen = { out, principal, query, messages: [], resumed: 0, stopped: 0 };
+        const one: Seen = { out, principal, query, messages: [], resumed: 0, stopped: 0, expired: 0 };
         seen.push(one);
         return {
           message(text) {
@@ -46,6 +49,10 @@ const table = dialect(
           },
           resume: () => void one.resumed++,
           stop: () => void one.stopped++,
+          expire() {
+            one.expired++;
+            out.send('your time is over');
+          },
         };
       },
     }),
@@ -319,6 +326,22 @@ describe('a peer', () => {
     }
     assert.equal(one.stopped, 0);
     ws.terminate();
+  });
+  test('that has been there as long as it may is told, and closed', async () => {
+    const { ws, one, closed: end } = await connected();
+    const told = once(ws, 'message');
+    for (let minutes = 20_000; minutes < HOUR; minutes += 20_000) {
+      const ponged = once(ws, 'ping');
+      served.clock.move(20_000);
+      await ponged;
+      ws.send('still there');
+      await until(() => one.messages.length === minutes / 20_000, 'the frame, and the pong before it, are there');
+    }
+    assert.equal(one.expired, 0);
+    served.clock.move(20_000);
+    assert.equal(String((await told)[0]), 'your time is over');
+    assert.equal((await end).code, 1000);
+    assert.deepEqual([one.expired, one.stopped], [1, 1]);
   });
   test('that does not read is not read either, and goes on when it does', async () => {
     const { ws, one } = await connected();

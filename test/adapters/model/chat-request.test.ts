@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { toChatBody, toMessages } from '../../../src/adapters/model/openai-compatible/chat-request.ts';
+import { inNewWords, toChatBody, toMessages } from '../../../src/adapters/model/openai-compatible/chat-request.ts';
 import { type Item, messageItem } from '../../../src/core/turn.ts';
 import type { ModelTurn } from '../../../src/ports/model.ts';
 import { asking } from './calls.ts';
@@ -151,6 +151,12 @@ describe('chat request', () => {
       stream_options: { include_usage: true },
     });
     assert.equal('stream_options' in toChatBody('m', asking('x', { parameters }), false), false);
+  });
+
+  it('limits an answer in the words OpenAI’s newer models take', () => {
+    assert.deepEqual(inNewWords({ max_tokens: 5, seed: 1 }), { max_completion_tokens: 5, seed: 1 });
+    assert.deepEqual(inNewWords({ max_tokens: 5, max_completion_tokens: 6 }), { max_completion_tokens: 6 });
+    assert.deepEqual(inNewWords({ seed: 1 }), { seed: 1 });
   });
 
   it('sends tools as functions', () => {

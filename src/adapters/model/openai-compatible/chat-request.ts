@@ -35,6 +35,15 @@ export function toChatBody(model: string, request: ModelRequest, usage: boolean)
 }
 
 /**
+ * OpenAI's newer models refuse `max_tokens`, whose place `max_completion_tokens` has taken; many other servers know the old
+ * name alone. To be asked with at OpenAI itself.
+ */
+export function inNewWords(parameters: Record<string, unknown>): Record<string, unknown> {
+  const { max_tokens: limit, ...rest } = parameters;
+  return limit === undefined ? parameters : { max_completion_tokens: limit, ...rest };
+}
+
+/**
  * Turns as chat messages. Assistant items that follow each other are one message. Reasoning and searches are left out,
  * and so is a call without an output, or an output without its call: every server refuses those.
  */

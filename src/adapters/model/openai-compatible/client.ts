@@ -5,7 +5,7 @@ import { type ConnectionSettings, createConnections, isLocal } from '../connecti
 import { type Asked, connectionError, httpError } from '../errors.ts';
 import { isChatModel, usualRank, windowOf } from '../names.ts';
 import type { ModelProvider } from '../provider.ts';
-import { toChatBody } from './chat-request.ts';
+import { inNewWords, toChatBody } from './chat-request.ts';
 import { streamChat } from './chat-stream.ts';
 
 export interface OpenAiCompatible {
@@ -41,6 +41,7 @@ export function createOpenAiCompatible(server: OpenAiCompatible, settings: Conne
     return listIn(asked, answer.text);
   };
 
+  const isOpenAi = server.baseUrl === OPENAI_URL;
   const guess = (id: string): ModelInfo => ({ id, provider: name, window: windowOf(id), chat: isChatModel(id), local });
 
   return {
@@ -59,7 +60,8 @@ export function createOpenAiCompatible(server: OpenAiCompatible, settings: Conne
         .map((entry): ModelInfo => ({ id: entry.id, provider: name, window: entry.window, chat: entry.chat, local }))
         .sort((one, other) => usualRank(other.id) - usualRank(one.id));
     },
-    stream(model, request, signal) {
+    stream(model, given, signal) {
+      const request = isOpenAi ? { ...given, parameters: inNewWords(given.parameters) } : given;
       const body = (withUsage: boolean) => JSON.stringify(toChatBody(model, request, withUsage));
       const sent = usage;
       return streamChat(
@@ -80,7 +82,7 @@ export function createOpenAiCompatible(server: OpenAiCompatible, settings: Conne
       );
     },
     guess,
-    usual: server.baseUrl === OPENAI_URL ? [guess(OPENAI_USUAL)] : [],
+    usual: isOpenAi ? [guess(OPENAI_USUAL)] : [],
     close: () => connections.close(),
   };
 }
