@@ -1,6 +1,9 @@
 /** Reads event streams byte by byte, cuts them where it is told to, and comes back with `Last-Event-ID`. */
 
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { request } from 'node:http';
+import { fileURLToPath } from 'node:url';
 import type { TestServer } from '../test/support/server.ts';
 
 export interface Piece {
@@ -83,4 +86,29 @@ export function eventsText(events: string): string {
 /** A text of the fake model's paced tokens, without the times they carry. */
 export function unstamped(text: string): string {
   return (text.match(/[\s\S]{9}/g) ?? []).map((token) => token.slice(0, 4)).join('');
+}
+
+const READERS = fileURLToPath(new URL('readers.py', import.meta.url));
+
+/**
+ * Readers that go wrong, in a process of their own: `stopped` ones read nothing behind the head, `deaf` ones vanish
+ * without a word. Resolves when all of them do so; `leave` has them go. Needs python3.
+ */
+export async function openReaders(
+  server: TestServer,
+  mode: 'stopped' | 'deaf',
+  { user, path, count }: { user: string; path: string; count: number },
+): Promise<{ leave(): Promise<void> }> {
+  const headers = { authorization: `Bearer ${server.ownerKey}`, 'x-user-id': user, accept: 'text/event-stream' };
+  const args = [READERS, mode, new URL(server.url).port, String(count), path, JSON.stringify(headers)];
+  const child = spawn('python3', args, { stdio: ['pipe', 'pipe', 'inherit'] });
+  const exited = once(child, 'exit');
+  const [word] = await Promise.race([once(child.stdout, 'data'), exited]);
+  if (String(word).trim() !== 'ready') throw new Error(`python3, which this needs, ended with ${word}.`);
+  return {
+    async leave() {
+      child.stdin.end();
+      await exited;
+    },
+  };
 }

@@ -12,6 +12,7 @@ import { kills } from './scenarios/kills.ts';
 import { points } from './scenarios/points.ts';
 import { power } from './scenarios/power.ts';
 import { readers } from './scenarios/readers.ts';
+import { slowDisk } from './scenarios/slow-disk.ts';
 import { flood, sockets } from './scenarios/sockets.ts';
 
 export const scenarios: Record<string, Scenario> = {
@@ -19,6 +20,7 @@ export const scenarios: Record<string, Scenario> = {
   points,
   fsync,
   power,
+  'slow-disk': slowDisk,
   cuts,
   gone,
   races,

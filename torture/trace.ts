@@ -4,7 +4,7 @@
  * would have left it. Nothing is assumed about SQLite or the product.
  */
 
-import { execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -43,20 +43,40 @@ export interface Trace {
 /** Attaches to all threads of a process. Resolves once nothing it does goes unseen. */
 export async function trace(pid: number, output: string): Promise<Trace> {
   const args = ['-f', '-y', '-xx', '-s', String(LONGEST), '-e', `trace=${CALLS}`, '-e', 'signal=none'];
-  const strace = spawn(program, [...args, '-o', output, '-p', String(pid)], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const strace = await attach([...args, '-o', output], pid);
   const exited = once(strace, 'exit');
+  return {
+    async ops() {
+      await exited;
+      return parseTrace(readFileSync(output, 'latin1'));
+    },
+  };
+}
+
+/** Resolves once it has all threads of the process. */
+async function attach(args: string[], pid: number): Promise<ChildProcess> {
+  const strace = spawn(program, [...args, '-p', String(pid)], { stdio: ['ignore', 'ignore', 'pipe'] });
   let said = '';
   await new Promise<void>((resolve, reject) => {
     strace.stderr.on('data', (chunk: Buffer) => {
       said += chunk;
       if (/attached/.test(said)) resolve();
     });
-    void exited.then(() => reject(new Error(`strace ended: ${said}`)));
+    strace.once('exit', () => reject(new Error(`strace ended: ${said}`)));
   });
+  return strace;
+}
+
+/** Attaches to all threads of a process, and has each sync of theirs take so much longer from then on. */
+export async function slowSyncs(pid: number, delayMs: number): Promise<{ stop(): Promise<void> }> {
+  const inject = `inject=fsync,fdatasync:delay_exit=${delayMs * 1000}`;
+  const args = ['-f', '-e', 'trace=fsync,fdatasync', '-e', 'signal=none', '-o', '/dev/null'];
+  const strace = await attach([...args, ...(delayMs > 0 ? ['-e', inject] : [])], pid);
   return {
-    async ops() {
+    async stop() {
+      const exited = once(strace, 'exit');
+      strace.kill('SIGINT');
       await exited;
-      return parseTrace(readFileSync(output, 'latin1'));
     },
   };
 }

@@ -1,17 +1,14 @@
 /** Readers of event streams that vanish without a word, as when a machine loses its power. */
 
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { setTimeout as wait } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import type { TestServer } from '../../test/support/server.ts';
+import { openReaders } from '../reader.ts';
 import { atMost, exactly, type Result, type Scenario, type Sizes, told } from '../scenario.ts';
 import { createCaller, makeChat, openStage } from '../stage.ts';
 
 const USER = 'reader';
 const FREED_S = 45;
 const PATIENCE_S = 90;
-const DEAF = fileURLToPath(new URL('../deaf.py', import.meta.url));
 /** Longer than it takes: 20 tokens a second for four minutes. */
 const SLOW = 'bench tokens=4800 rate=20';
 
@@ -25,12 +22,14 @@ export const halfOpen: Scenario = {
     }
     const stage = await openStage();
     const caller = createCaller(stage.server, USER);
-    const gone: ChildProcess[] = [];
+    const gone: { leave(): Promise<void> }[] = [];
     try {
       const chat = await makeChat(caller, SLOW);
       const { server } = stage;
       const streams = { idle: '/v1/changes', busy: `/conversations/inference/${chat}` };
-      for (const path of Object.values(streams)) gone.push(await vanish(server, path, count));
+      for (const path of Object.values(streams)) {
+        gone.push(await openReaders(server, 'deaf', { user: USER, path, count }));
+      }
       const began = performance.now();
       const before = await followers(server);
       let left = before;
@@ -55,23 +54,12 @@ export const halfOpen: Scenario = {
         evidence: [],
       };
     } finally {
-      for (const child of gone) child.stdin?.end();
+      await Promise.all(gone.map((readers) => readers.leave()));
       await caller.close();
       await stage.close();
     }
   },
 };
-
-/** Opens streams and resolves when nothing that is sent on them is acknowledged any more. */
-async function vanish(server: TestServer, path: string, count: number): Promise<ChildProcess> {
-  const headers = { authorization: `Bearer ${server.ownerKey}`, 'x-user-id': USER, accept: 'text/event-stream' };
-  const args = [DEAF, new URL(server.url).port, String(count), path, JSON.stringify(headers)];
-  const child = spawn('python3', args, { stdio: ['pipe', 'pipe', 'inherit'] });
-  const said = Promise.race([once(child.stdout, 'data'), once(child, 'exit'), once(child, 'error')]);
-  const [word] = await said;
-  if (String(word).trim() !== 'deaf') throw new Error(`python3 ${DEAF}, which this needs, ended with ${word}`);
-  return child;
-}
 
 const followers = (server: TestServer) => metric(server, 'parlance_followers');
 const runs = (server: TestServer) => metric(server, 'parlance_runs_open');

@@ -16,8 +16,8 @@ export type Call = [number: number, name: keyof typeof units | 'ping' | 'close',
 /** The answer to a call: what the unit gave, or how it failed. */
 export type Answer = [number: number, value: unknown, failure: Failure | null];
 
-/** What a group gave: the answers to its calls, and the users whose feeds it changed. */
-export type Answers = [answers: Answer[], changed: Feeds];
+/** What a group gave: the answers to its calls, the users whose feeds it changed, and a sentence for the operator. */
+export type Answers = [answers: Answer[], changed: Feeds, problem: string | null];
 
 /** An error as it crosses the thread; without a code it is one nobody foresaw. */
 export interface Failure {
@@ -29,8 +29,16 @@ export interface Failure {
 /** The WAL is copied into the database once it has this many pages (16 MiB), and cut to that size. */
 const CHECKPOINT_PAGES = 4096;
 const PAGE_BYTES = 4096;
-/** How many statements may write before the size of the WAL is looked at again. */
+/** How many statements may write, and how much may come in calls, before the size of the WAL is looked at again. */
 const LOOK_AFTER_WRITES = 1000;
+const LOOK_AFTER_SIZE = 4 * 1024 * 1024;
+/**
+ * From this many pages on (64 MiB) readers are waited for, so that the WAL can begin anew: readers that overlap without a
+ * pause would have it grow for ever. So long at most, and after a time without success not before a second, two, four …
+ */
+const LARGE_PAGES = 16_384;
+const WAIT_MS = 250;
+const LONGEST_PAUSE_MS = 60_000;
 /** Pages given back to the file system after each step of a sweep. */
 const VACUUM_PAGES = 256;
 /** How long another process (`./parlance keys`) may hold the database. */
@@ -57,18 +65,24 @@ function serve(port: MessagePort, database: DatabaseSync): void {
   const sql = openSql(database);
   const run = openGroup(database, sql);
   const tidy = openTidy(database, sql);
+  let problem: string | null = null;
   port.on('message', async (first: string) => {
     const calls: Call[] = JSON.parse(first);
+    let size = first.length;
     for (let more = receiveMessageOnPort(port); more !== undefined; more = receiveMessageOnPort(port)) {
       for (const call of JSON.parse(more.message) as Call[]) calls.push(call);
+      size += more.message.length;
     }
-    const answers: Answers = [await run(calls), sql.takeChanged()];
+    const answers: Answers = [await run(calls), sql.takeChanged(), problem];
     port.postMessage(JSON.stringify(answers));
     if (calls.some(([, name]) => name === 'close')) {
       database.close();
       port.close();
     } else {
-      tidy(calls.some(([, name]) => name === 'sweep'));
+      problem = tidy(
+        calls.some(([, name]) => name === 'sweep'),
+        size,
+      );
     }
   });
 }
@@ -126,21 +140,56 @@ function openGroup(database: DatabaseSync, sql: CountingSql): (calls: readonly C
   };
 }
 
-/** Copies the WAL back when it has grown, and gives up free pages after a sweep. No answer waits for either. */
-function openTidy(database: DatabaseSync, sql: CountingSql): (swept: boolean) => void {
+/**
+ * Copies the WAL back when it has grown, and gives up free pages after a sweep. No answer waits for either. What a
+ * reader's old view needs cannot be copied: that is told where it lasts.
+ */
+function openTidy(database: DatabaseSync, sql: CountingSql): (swept: boolean, size: number) => string | null {
   const measure = database.prepare('pragma wal_checkpoint(noop)');
   let looked = 0;
-  return (swept) => {
-    if (!swept && sql.writes() - looked < LOOK_AFTER_WRITES) return;
+  let unseen = 0;
+  /** Milliseconds until readers are waited for again, and when that is. */
+  let pause = 1000;
+  let again = 0;
+  return (swept, size) => {
+    unseen += size;
+    if (!swept && sql.writes() - looked < LOOK_AFTER_WRITES && unseen < LOOK_AFTER_SIZE) return null;
     looked = sql.writes();
+    unseen = 0;
     try {
       if (swept) database.exec(`pragma incremental_vacuum(${VACUUM_PAGES})`);
-      const wal = measure.get() as { log: number; checkpointed: number };
-      if (swept || wal.log - wal.checkpointed >= CHECKPOINT_PAGES) database.exec('pragma wal_checkpoint(passive)');
+      const { log, checkpointed } = measure.get() as { log: number; checkpointed: number };
+      if (log >= LARGE_PAGES && performance.now() >= again) return beginAnew(log);
+      if (swept || log - checkpointed >= CHECKPOINT_PAGES) database.exec('pragma wal_checkpoint(passive)');
     } catch {
       // On a full disk, or while another process has the database: the next time.
     }
+    return null;
   };
+
+  /** Copies all of it back and waits for its readers, or tells that one does not come to an end. */
+  function beginAnew(pages: number): string | null {
+    const busy = waitForReaders();
+    const lasting = busy && pause > 1000;
+    pause = busy ? Math.min(2 * pause, LONGEST_PAUSE_MS) : 1000;
+    again = busy ? performance.now() + pause : 0;
+    return lasting ? largeWal(pages) : null;
+  }
+
+  /** Whether they did not come to an end. */
+  function waitForReaders(): boolean {
+    database.exec(`pragma busy_timeout = ${WAIT_MS}`);
+    try {
+      return database.prepare('pragma wal_checkpoint(restart)').get()?.busy === 1;
+    } finally {
+      database.exec(`pragma busy_timeout = ${BUSY_MS}`);
+    }
+  }
+}
+
+function largeWal(pages: number): string {
+  const size = Math.round((pages * PAGE_BYTES) / 1024 ** 2);
+  return `parlance.db-wal has grown to ${size} MiB, because another program reads the database and does not come to an end (a backup, a database shell). Nothing is lost and everything goes on; it shrinks again when that program has ended.`;
 }
 
 function isLost(error: unknown): boolean {

@@ -19,7 +19,7 @@ export interface SqliteOptions {
   exclusive: boolean;
   /** Unix milliseconds. */
   now: () => number;
-  /** Told what goes wrong with the search index: it can wait, and be made anew. */
+  /** Told what goes wrong, and can wait: with the search index, which can be made anew, and with a log that grows. */
   onProblem?: (problem: Error) => void;
   /** Other than this program's own in tests of migration only. */
   migrations?: readonly string[];
@@ -38,7 +38,7 @@ export async function openSqliteStore(options: SqliteOptions): Promise<Store> {
   try {
     migrate({ files, folder, migrations, locked: exclusive, now: now() });
     const search = exclusive ? createSearch(files, onProblem) : noSearch;
-    const writer = startWriter(files.database, search.wake);
+    const writer = startWriter(files.database, search.wake, onProblem);
     const reader = openReader(files.database);
     return {
       searchConversations: search.searchConversations,
@@ -86,7 +86,7 @@ interface Writer {
 }
 
 /** Units called in one turn of the event loop go over in one message. */
-function startWriter(path: string, onWritten: () => void): Writer {
+function startWriter(path: string, onWritten: () => void, onProblem: (problem: Error) => void): Writer {
   const thread = new Worker(new URL('./sqlite-writer.ts', import.meta.url), { workerData: { path } });
   const waiting = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>();
   const listeners = new Set<(tenant: string, user: string) => void>();
@@ -111,7 +111,7 @@ function startWriter(path: string, onWritten: () => void): Writer {
   }
 
   thread.on('message', (message: string) => {
-    const [answers, changed] = JSON.parse(message) as Answers;
+    const [answers, changed, problem] = JSON.parse(message) as Answers;
     for (const [answered, value, failure] of answers) {
       const it = waiting.get(answered);
       waiting.delete(answered);
@@ -120,6 +120,7 @@ function startWriter(path: string, onWritten: () => void): Writer {
       else it?.reject(new ServiceError(failure.code, failure.message, failure.details));
     }
     onWritten();
+    if (problem !== null) onProblem(new Error(problem));
     for (const [tenant, user] of changed) for (const listener of listeners) listener(tenant, user);
   });
   thread.on('error', (error) => fail(error instanceof Error ? error : new Error(String(error))));

@@ -142,6 +142,54 @@ describe('A full disk', { skip: hasPrlimit() ? false : 'needs prlimit' }, () => 
   });
 });
 
+describe('The write-ahead log', () => {
+  const MIB = 1024 * 1024;
+  const KEPT = 16 * MIB;
+  const large = () => newTurn('', { items: [text('x'.repeat(MIB))] });
+  const sizeOf = (folder: string) => statSync(join(folder, 'parlance.db-wal')).size;
+
+  it('stays small, however much is written in how few units, under readers that do not pause', async () => {
+    const folder = newFolder();
+    const store = await open(folder);
+    const ann = at(store, person());
+    const conversation = await ann.create();
+    let largest = 0;
+    for (let i = 0; i < 60; i++) {
+      await Promise.all([ann.say(large(), { conversation }), ann.find(conversation.id)]);
+      largest = Math.max(largest, sizeOf(folder));
+    }
+    assert(largest < 5 * KEPT, `${largest} bytes`);
+    await store.close();
+  });
+
+  it('grows under a reader that does not end: all goes on, it is told, and it shrinks when the reader has ended', async () => {
+    const folder = newFolder();
+    const told: string[] = [];
+    const store = await open(folder, { onProblem: ({ message }) => void told.push(message) });
+    const ann = at(store, person());
+    const conversation = await ann.create();
+    const backup = new DatabaseSync(join(folder, 'parlance.db'), { readOnly: true });
+    backup.exec('begin');
+    const seen = () => backup.prepare('select count(*) as count from turns').get()?.count;
+    assert.equal(seen(), 0);
+    let written = 0;
+    while (told.length === 0 && written < 500) {
+      await ann.say(large(), { conversation });
+      written++;
+    }
+    assert(sizeOf(folder) > 4 * KEPT, `${sizeOf(folder)} bytes`);
+    assert.match(told[0] ?? '', /^parlance\.db-wal has grown to \d+ MiB, because another program reads/);
+    assert.equal((await ann.read(conversation.id))?.length, written);
+    assert.equal(seen(), 0, 'it still has its old view');
+    backup.exec('commit');
+    backup.close();
+    for (let i = 0; sizeOf(folder) >= 2 * KEPT && i < 500; i++) await ann.say(large(), { conversation });
+    assert(sizeOf(folder) < 2 * KEPT, `${sizeOf(folder)} bytes`);
+    assert.deepEqual(await store.health(true), { ok: true, problems: [] });
+    await store.close();
+  });
+});
+
 function hasPrlimit(): boolean {
   try {
     execFileSync(prlimit, ['--version']);
