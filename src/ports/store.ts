@@ -203,7 +203,7 @@ export interface ListByAge {
 export interface ReadPath {
   owner: Owner;
   ref: ConversationRef;
-  /** The newest so many turns of the shown branch. */
+  /** The newest so many turns of the shown branch; fewer where these have 16 MiB of items. */
   limit: number;
   /** Only turns with a smaller depth; null: from the head. */
   before: number | null;
@@ -324,8 +324,8 @@ export interface Store {
   /** The shown branch, oldest first; null if there is no such conversation. */
   readPath(read: ReadPath): Promise<{ conversation: Conversation; turns: Turn[] } | null>;
   /**
-   * For a run: the path up to and including `turn`, oldest first, going back until `tokens` estimated tokens are reached
-   * (the turn that passes them is included) or 1,000 turns.
+   * For a run: the path up to and including `turn`, oldest first, going back until `tokens` estimated tokens, 32 MiB of
+   * items or 1,000 turns are reached, and on to the user turn that this exchange begins with.
    */
   readContext(read: { conversation: string; turn: string; tokens: number }): Promise<Turn[]>;
   /** The oldest turns of the shown branch from a depth on; null if there is no such conversation. */

@@ -68,7 +68,9 @@ export function createItems({ store, clock, ids }: { store: Store; clock: Clock;
         }
       }
       const last = turns.at(-1);
-      if (last === undefined || turns.length < SLICE) return { data, more: false };
+      if (last === undefined || last.depth === 1 || (direction === 'asc' && turns.length < SLICE)) {
+        return { data, more: false };
+      }
       depth = direction === 'asc' ? last.depth + 1 : last.depth - 1;
     }
 

@@ -18,8 +18,11 @@ import {
 import { insertInto, type Sql, statement } from './sql.ts';
 import type { Row } from './tables.ts';
 
-/** The most turns `readContext` goes back. */
+/** Bytes of items after which `readPath` ends early: the turn that passes it is included. */
+const MAX_PATH_SIZE = 16 * 1024 * 1024;
+/** The most turns `readContext` goes back, and bytes of items; twice these to bring an exchange to its beginning. */
 const MAX_CONTEXT_TURNS = 1000;
+const MAX_CONTEXT_SIZE = 32 * 1024 * 1024;
 
 /** A turn's row without what the database or its items add. */
 type TurnRow = Omit<Row<'turns'>, 'row' | 'tokens' | 'forgotten'>;
@@ -74,14 +77,19 @@ const selectConversationOfTurn = statement<OwnerValues & { turn: string }, Conve
 
 const selectTurnOfItem = statement<{ item: string }, { turn: string }>(`select turn from items where id = :item`);
 
-/** The newest `limit` turns above `before` on the way from the head to the root. */
+/** Bytes of the items of a turn on a `path`: what is only measured is not read. */
+const SIZE = `(select coalesce(sum(octet_length(m.body)), 0) from items m where m.turn = path.id)`;
+
+/** The newest `limit` turns above `before` on the way from the head to the root. `size`: bytes of those behind it. */
 const selectPath = statement<{ conversation: string; head: string; before: number; limit: number }, ItemRow>(`
   with recursive path as (
-    select id, parent, depth from turns where conversation = :conversation and id = :head
+    select id, parent, depth, 0 as size from turns where conversation = :conversation and id = :head
     union all
-    select t.id, t.parent, t.depth from path join turns t on t.id = path.parent
+    select t.id, t.parent, t.depth, path.size + case when path.depth < :before then ${SIZE} else 0 end
+    from path join turns t on t.id = path.parent
+    where path.size < ${MAX_PATH_SIZE}
   ),
-  page as (select id from path where depth < :before limit :limit + 0)
+  page as (select id from path where depth < :before and size < ${MAX_PATH_SIZE} limit :limit + 0)
   select t.*, i.body
   from page join turns t on t.id = page.id left join items i on i.turn = t.id
   order by t.depth, i.position`);
@@ -116,13 +124,14 @@ const deleteItem = statement<{ turn: string; id: string }>(`delete from items wh
 const updateTokens = statement<{ id: string; tokens: number; now: number }>(`
   update turns set tokens = :tokens, updated_at = :now where id = :id`);
 
-/** Back from a turn until the tokens are reached. */
+/** Back from a turn until the tokens are reached, and on to the user turn that its exchange begins with. */
 const selectContext = statement<{ conversation: string; turn: string; tokens: number }, ItemRow>(`
   with recursive path as (
-    select id, parent, tokens as sum from turns where conversation = :conversation and id = :turn
+    select id, parent, role, tokens as sum, 0 as size from turns where conversation = :conversation and id = :turn
     union all
-    select t.id, t.parent, path.sum + t.tokens from path join turns t on t.id = path.parent
-    where path.sum < :tokens
+    select t.id, t.parent, t.role, path.sum + t.tokens, path.size + ${SIZE} from path join turns t on t.id = path.parent
+    where (path.sum < :tokens and path.size < ${MAX_CONTEXT_SIZE})
+      or (path.role <> 'user' and path.size < ${2 * MAX_CONTEXT_SIZE})
   ),
   page as (select id from path limit ${MAX_CONTEXT_TURNS})
   select t.*, i.body

@@ -71,9 +71,44 @@ describeStore('Reading a path', (given) => {
     assert.deepEqual(await given.store.readContext({ conversation: uuid(), turn: ids[5] ?? '', tokens: 9 }), []);
   });
 
+  it('reads no more than 16 MiB of items at once, and leads on', async () => {
+    const owner = person();
+    const ann = at(given.store, owner);
+    const conversation = await ann.create();
+    const ids: string[] = [];
+    for (let i = 0; i < 6; i++) {
+      const turn = newTurn('', { items: [text('x'.repeat(4 * 1024 * 1024))] });
+      ids.push((await ann.say(turn, { conversation })).value.input.id);
+    }
+    const ref = { by: 'id', id: conversation.id } as const;
+    const read = async (before: number | null) =>
+      (await given.store.readPath({ owner, ref, limit: 1000, before }))?.turns.map(({ id }) => id);
+    assert.deepEqual(await read(null), ids.slice(2));
+    assert.deepEqual(await read(3), ids.slice(0, 2));
+  });
+
+  it('gives a run whole exchanges, and no more than 32 MiB of items and what completes one', async () => {
+    const owner = person();
+    const ann = at(given.store, owner);
+    const conversation = await ann.create();
+    const ids: string[] = [];
+    for (let i = 0; i < 8; i++) {
+      const role = i % 2 === 0 ? 'user' : 'assistant';
+      const turn = newTurn('', { role, items: [text('x'.repeat(8 * 1024 * 1024), role)] });
+      ids.push((await ann.say(turn, { conversation })).value.input.id);
+    }
+    const read = async (tokens: number) =>
+      (await given.store.readContext({ conversation: conversation.id, turn: ids.at(-1) ?? '', tokens })).map(
+        ({ id }) => id,
+      );
+    assert.deepEqual(await read(1), ids.slice(6));
+    assert.deepEqual(await read(1e9), ids.slice(2));
+  });
+
   it('counts what an answer came to, once it is written', async () => {
     const ann = at(given.store, person());
-    const { run, conversation } = await ann.ask('Hello');
+    const { conversation } = (await ann.say('Not reached')).value;
+    const { run, input: question, answer } = await ann.ask('Hello', { conversation });
     const items = [text('word '.repeat(100), 'assistant')];
     await given.store.finishRun(ending(run.id, 'completed', { items }));
     const { input } = (await ann.say('And?', { conversation })).value;
@@ -83,8 +118,12 @@ describeStore('Reading a path', (given) => {
       tokens: estimateTokens(input.items) + 100,
     });
     assert.deepEqual(
-      read.map(({ items }) => items.length),
-      [1, 1],
+      read.map(({ id, items }) => [id, items.length]),
+      [
+        [question.id, 1],
+        [answer.id, 1],
+        [input.id, 1],
+      ],
     );
   });
 
