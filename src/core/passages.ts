@@ -4,7 +4,9 @@ import { createRanking, wordsOf } from './rank.ts';
 
 /** UTF-16 units: about a paragraph, so that one fits a citation. */
 const LENGTH = 700;
-const MAX_LENGTH = 1000;
+const MAX_LENGTH = 900;
+/** What is shorter is a heading, or the like, of what follows. */
+const HEADING = 100;
 
 /**
  * Cuts at blank lines, a long paragraph at the ends of its sentences; short neighbours, such as a heading and what is below
@@ -15,7 +17,7 @@ export function cutPassages(text: string): string[] {
   let passage = '';
   for (const paragraph of text.split(/\n{2,}/)) {
     for (const piece of pieces(paragraph.trim())) {
-      if (passage !== '' && passage.length + piece.length + 1 > LENGTH) {
+      if (passage.length >= HEADING && passage.length + piece.length + 1 > LENGTH) {
         passages.push(passage);
         passage = '';
       }

@@ -77,7 +77,7 @@ export function readQueries(text: string): string[] | null {
     .split(/[\r\n]+/)
     .map((line) =>
       line
-        .replace(/^[\s\-*•\d.)]*(?=\D)/, '')
+        .replace(/^\s*(?:[-*•]|\d{1,2}[.)])?\s*/, '')
         .replace(/^["“„'`]+|["”“'`]+$/g, '')
         .trim(),
     )

@@ -8,7 +8,7 @@ import { cleanText, mainTextOf } from './main-text.ts';
 import type { PageJob, PageText } from './page-texts.ts';
 
 /** The most passages of one page that anybody wants. */
-const MOST = 20;
+const MOST = 12;
 
 // Nothing in here has business with the network, whatever a library may think.
 Reflect.deleteProperty(globalThis, 'fetch');

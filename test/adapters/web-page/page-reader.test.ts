@@ -51,7 +51,7 @@ test('gives the main text without what surrounds it, its title, and its hash', a
   assert.notEqual((await readBytes(body.replace('1927', '1928'), HTML)).hash, read.hash);
 });
 
-test('gives the passages nearest to the question first, and no more than twenty', async () => {
+test('gives the passages nearest to the question first, and no more than twelve', async () => {
   const filler = Array.from(
     { length: 60 },
     (_, i) => `Paragraph ${i} is about weather and nothing else. ${'Rain fell. '.repeat(50)}`,
@@ -61,7 +61,7 @@ test('gives the passages nearest to the question first, and no more than twenty'
     'Where was Fritz Lang born?',
   );
   assert.match(read.passages[0] ?? '', /born in Vienna/);
-  assert.equal(read.passages.length, 20);
+  assert.equal(read.passages.length, 12);
   for (const passage of read.passages) assert.ok(passage.length <= 1000);
 });
 
