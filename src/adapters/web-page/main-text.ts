@@ -22,7 +22,7 @@ const MAX_TEXT = 500_000;
 const TOO_LITTLE = 200;
 const TOO_SMALL = 0.3;
 /** Defuddle takes 0.1 ms for an element and ever longer the deeper they are; a page beyond this is taken as a whole. */
-const MAX_ELEMENTS = 20_000;
+const MAX_ELEMENTS = 10_000;
 const MAX_DEPTH = 200;
 /** The DOM takes 10 µs for a tag: of a page with more of them the tags are taken away instead. */
 const MAX_TAGS = 50_000;

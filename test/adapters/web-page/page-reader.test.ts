@@ -251,7 +251,7 @@ describe('time', () => {
       last = performance.now();
     }, 1);
     await readBytes(
-      page('Heavy', ...Array.from({ length: 4000 }, (_, i) => `Word ${i} <b>bold</b> and <i>more</i> words.`)),
+      page('Heavy', ...Array.from({ length: 2500 }, (_, i) => `Word ${i} <b>bold</b> and <i>more</i> words.`)),
       HTML,
     );
     clearInterval(timer);
