@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { type ModelServer, startModelServer } from '../support/model-server.ts';
 import { startServer } from '../support/server.ts';
 import { emptyFolder, run } from './cli.ts';
@@ -124,4 +125,30 @@ test('for people every finding is a line with its mark', async () => {
   const { stdout, stderr } = await run(['doctor'], { cwd: emptyFolder(), env });
   assert.match(stdout, /^✓ Node {6}\d+\.\d+\.\d+\n(?:[✓–✗] [A-Z][a-z]+ +\S.*\n)+$/);
   assert.equal(stderr, '');
+});
+
+test('MCP servers are connected to, and what is wrong with them is said, without their secrets', async () => {
+  const cwd = emptyFolder();
+  const command = process.execPath;
+  const program = fileURLToPath(new URL('../support/mcp-server.ts', import.meta.url));
+  const config = {
+    assistants: [{ id: 'default', tools: ['good', 'good/gone', 'bad'] }],
+    mcpServers: {
+      good: { command, args: [program] },
+      spare: { command, args: [program], tools: ['read'] },
+      bad: { command, args: [program, 'crash'], env: { MCP_TOKEN: 'canary-123456' } },
+    },
+  };
+  writeFileSync(join(cwd, 'parlance.config.json'), JSON.stringify(config));
+  const { code, of } = await doctor({ OPENAI_BASE_URL: model.url }, [], cwd);
+  assert.equal(code, 1);
+  assert.deepEqual(
+    of('Tools').map(({ state, says }) => [state, says]),
+    [
+      ['ok', 'good: 9 tools, 1 with approval'],
+      ['problem', 'good has no tool "gone".'],
+      ['note', 'spare: 1 tool; no assistant lists it'],
+      ['problem', 'bad: it ended; it wrote: cannot start: no licence for •••'],
+    ],
+  );
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -38,6 +38,18 @@ test('the banner says all there is to know, and nothing comes after it', async (
   assert.match(banner, /\n {2}Mode +local: /);
   assert.match(banner, /\n {2}Limits +100 requests a minute and 1000 an hour, per user\n/);
   assert.equal((await stop()).stdout, banner);
+});
+
+test('the banner names the MCP servers, and starts none of them', async () => {
+  const cwd = emptyFolder();
+  const mcpServers = { files: { command: 'no-such-command' }, web2: { url: 'http://127.0.0.1:9/mcp' } };
+  writeFileSync(join(cwd, 'parlance.config.json'), JSON.stringify({ mcpServers }));
+  const { banner, stop } = await serve(cwd);
+  assert.match(
+    banner,
+    /\n {2}Tools +of the MCP servers files \(stdio\), web2 \(http\); \.\/parlance doctor looks at them\n/,
+  );
+  assert.equal((await stop()).stderr.includes('no-such-command'), false);
 });
 
 test("at the first start the owner's key is written to a file of its own, and never to a pipe", async () => {

@@ -84,6 +84,13 @@ describe('A tool that only reads', () => {
     );
   });
 
+  it('is called by the guide, so that it can be tried without a model', async () => {
+    const guided = await startServer({ config });
+    const { answer } = await (DIALECTS[0] as (typeof DIALECTS)[0]).begin(guided.client(), '/tool it__read Berlin');
+    assert.match(answer, /^The tool answered:\n\n```\nread Berlin\n```/);
+    await guided.close();
+  });
+
   it('Chat Completions hides it, streamed and whole, and ends with stop', async () => {
     const client = server.client();
     const openai = new OpenAI({

@@ -396,6 +396,15 @@ describe('/tool', () => {
     assert.deepEqual(await argumentsOf(schema, '/tool Köln'), { city: 'Köln', unit: 'celsius', days: 3, exact: true });
   });
 
+  test('it calls the tool that is named', async () => {
+    const schema = { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] };
+    const tools = ['first', 'files__read'].map((name) => ({ ...tool(schema), name }));
+    const { events } = await ask(request(['/tool files__read Köln'], { tools }));
+    assert.partialDeepStrictEqual(events[0], { type: 'tool-call', name: 'files__read' });
+    const text = events.map((event) => (event.type === 'tool-arguments' ? event.text : '')).join('');
+    assert.deepEqual(JSON.parse(text), { city: 'Köln' });
+  });
+
   test('it obeys the usual keywords', async () => {
     const properties = {
       given: { type: 'string', default: 'yes' },

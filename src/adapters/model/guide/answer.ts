@@ -48,7 +48,7 @@ const HELP = [
   '',
   '- `/long 60`: an answer that takes 60 seconds (1 to 300), to be cut off, followed and stopped',
   '- `/echo any text`: exactly that text',
-  '- `/tool`: calls the first tool that came with the request; `/tool Berlin` with that word in its arguments',
+  '- `/tool`: calls the first tool that there is; `/tool Berlin` with that word in its arguments, `/tool NAME Berlin` the tool of that name',
   '- `/fail 429`: fails like a provider that answers with this status (400 to 599); `/fail cut` breaks off in mid-answer, `/fail silent` says nothing until the time limit',
   '- `/help`: this list',
 ].join('\n');
@@ -214,13 +214,16 @@ function long({ rest }: Talk): Reply {
 }
 
 function callTool({ rest, request }: Talk): Reply {
-  const [tool] = request.tools;
+  const [, first = '', others = ''] = /^\s*(\S*)\s*([\s\S]*)$/.exec(rest) ?? [];
+  const named = request.tools.find(({ name }) => name === first);
+  const tool = named ?? request.tools[0];
   if (tool === undefined) {
     return say(
-      `No tool was given: a client sends its tools with the request, and \`/tool\` then calls the first.\n\n${memory(request.turns)}`,
+      `No tool was given: a client sends its tools with the request, or an assistant lists those of this server, and \`/tool\` then calls the first, \`/tool NAME\` any.\n\n${memory(request.turns)}`,
     );
   }
-  return { ...say(''), tool: { name: tool.name, arguments: argumentsFor(tool, rest.trim()) } };
+  const word = named === undefined ? rest : others;
+  return { ...say(''), tool: { name: tool.name, arguments: argumentsFor(tool, word.trim()) } };
 }
 
 function argumentsFor(tool: ModelTool, word: string): string {
