@@ -39,7 +39,8 @@ function plain(text: string): string {
   return text
     .replace(UUID, 'UUID')
     .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/g, 'TIME')
-    .replace(/"created":\d+/g, '"created":SECONDS')
+    .replace(/"(created|created_at|updated_at|active_at)":\d+/g, '"$1":SECONDS')
+    .replace(/UUID\.[0-9a-z]+"/g, 'UUID.TIME"')
     .trim();
 }
 
@@ -65,7 +66,7 @@ function openShell(env: Record<string, string>) {
   };
 }
 
-for (const name of ['README.md', 'docs/clients/curl.md']) {
+for (const name of ['README.md', 'docs/clients/conversations.md', 'docs/clients/curl.md']) {
   describe(name, async () => {
     const server = await startServer();
     const KEY = await server.createKey('ada');

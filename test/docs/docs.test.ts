@@ -58,6 +58,8 @@ describe('the guide finds in these documents', () => {
     ['How do I use the WebSocket?', 'docs/clients/curl.md', /new WebSocket/],
     ['connect Open WebUI', 'docs/clients/open-webui.md', /X-Conversation-ID/],
     ['How do I connect LibreChat?', 'docs/clients/librechat.md', /librechat\.yaml/],
+    ['How do I search in all conversations?', 'docs/clients/conversations.md', /query=tram/],
+    ['What is a ticket?', 'docs/clients/conversations.md', /\/v1\/tickets/],
     ['How do I retry safely?', 'docs/clients/curl.md', /Idempotency-Key/],
     ['How do I add a dialect?', 'docs/architecture.md', /routes\.ts/],
     ['How do I connect an MCP server?', 'docs/operating/tools.md', /mcpServers/],
