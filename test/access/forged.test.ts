@@ -166,3 +166,31 @@ describe('in local mode', () => {
     }
   });
 });
+
+describe('a page of a listed origin', () => {
+  const ORIGIN = 'http://localhost:5173';
+  let server: TestServer;
+  before(async () => {
+    server = await startServer({ env: { PARLANCE_ORIGINS: ORIGIN } });
+  });
+  after(() => server?.close());
+
+  for (const site of ['same-site', 'cross-site']) {
+    it(`needs no key, though its browser calls it ${site}, and may read what it gets`, async () => {
+      const headers = { origin: ORIGIN, 'sec-fetch-site': site, 'sec-fetch-mode': 'cors' };
+      const page = server.visitor(headers);
+      const made = await page.request<{ id: string }>('POST', '/v1/conversations');
+      assert.equal(made.status, 200, made.text);
+      assert.equal(made.headers['access-control-allow-origin'], ORIGIN);
+      const stream = await page.open('GET', '/v1/changes?since=0', { headers: { accept: 'text/event-stream' } });
+      assert.equal(stream.headers['access-control-allow-origin'], ORIGIN);
+      await stream.until(made.body.id);
+      stream.cut();
+      const image = { 'sec-fetch-site': site, 'sec-fetch-mode': 'no-cors', referer: `${ORIGIN}/` };
+      const path = `/conversations/inference/${made.body.id.slice('conv_'.length)}`;
+      assert.equal((await server.visitor(image).request('GET', path)).status, 401, 'an <img> on it');
+      const other = await server.visitor({ ...headers, origin: 'http://localhost:5174' }).request('GET', '/chats/');
+      assert.deepEqual([other.status, other.headers['access-control-allow-origin']], [403, undefined]);
+    });
+  }
+});
