@@ -45,7 +45,10 @@ const commands = {
   }),
   format: (args) => ({ dev: true, steps: [['', BIOME, 'check', '--write', ...args]] }),
   // The server is measured as installed; PARLANCE_* settings of the environment reach it.
-  bench: (args) => ({ dev: false, steps: [['', 'bench/run.ts', ...args]] }),
+  bench: (args) =>
+    args[0] === 'web'
+      ? { dev: true, web: 'built', browser: true, steps: [['', 'bench/web.ts']] }
+      : { dev: false, steps: [['', 'bench/run.ts', ...args]] },
   // Faults, on servers and data of their own.
   torture: (args) => ({ dev: false, steps: [['', 'torture/run.ts', ...args]] }),
   prove: (args) => ({ dev: false, steps: [['', 'torture/prove.ts', ...args]] }),
