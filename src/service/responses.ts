@@ -18,7 +18,7 @@ import type { After, BeforeInput } from './before-input.ts';
 import type { createCompaction } from './compaction.ts';
 import type { createCompletions } from './completions.ts';
 import type { createFollowRun } from './follow-run.ts';
-import type { Follower, LiveRuns, Sink } from './live-runs.ts';
+import type { Follower, LiveRun, LiveRuns, Sink } from './live-runs.ts';
 import type { Answered, createMessages } from './send-message.ts';
 
 /** What a response is asked for with. */
@@ -41,7 +41,7 @@ export interface Responding {
   turn: Turn | null;
   /** The listed conversation it is in. */
   conversation: string | null;
-  /** What of it is written already, of one that is open. */
+  /** What of it is written already, of one that is open or not kept. */
   partial: readonly Item[];
   /** From its first event on. */
   follow(sink: Sink): Follower;
@@ -176,14 +176,32 @@ export function createResponses(parts: {
     return chain.at(-1)?.role === 'assistant' ? [] : chain.flatMap(({ items }) => items);
   }
 
-  /** Stops one that is open, keeps its text, and gives it when it has ended; one that has ended stays as it is. */
+  /**
+   * Stops one that is open and gives it when it has ended, with its text; one that has ended stays as it is. One that is not
+   * kept is there as long as it is written.
+   */
   async function cancel(principal: Principal, id: string): Promise<Responding> {
+    const unkept = unkeptOf(principal, id);
+    if (unkept !== null) return cancelUnkept(unkept);
     const { run, turn } = await answerOf(principal, id);
     if (run !== null && !isEnded(run.status)) {
       await runs.stop(principal, run);
       await runs.result(principal, { run, turn });
     }
     return find(principal, id);
+  }
+
+  function unkeptOf({ tenant, user }: Principal, id: string): LiveRun | null {
+    const live = liveRuns.get(parseWireId(id) ?? '');
+    return live?.kept === false && live.run.tenant === tenant && live.run.user === user ? live : null;
+  }
+
+  async function cancelUnkept(live: LiveRun): Promise<Responding> {
+    liveRuns.stop(live, 'stopped');
+    const { items, run: id, ...facts } = await liveRuns.result(live);
+    const run: Run = { ...live.run, ...facts, endedAt: clock.now() };
+    const follow = (sink: Sink) => liveRuns.follow(live, 0, sink);
+    return { id, run, turn: null, conversation: null, partial: items, follow };
   }
 
   /** Deletes it; its items stay in a listed conversation. One that is being written is stopped. */

@@ -32,7 +32,7 @@ export function toResponse(response: Responding): WireResponse {
   const { run, turn, partial } = response;
   if (run === null) return toResource(response, endOf(response, { ...STOPPED, items: turn?.items ?? [] }));
   if (isEnded(run.status)) {
-    return toResource(response, endOf(response, { ...run, status: run.status, items: turn?.items ?? [] }));
+    return toResource(response, endOf(response, { ...run, status: run.status, items: turn?.items ?? partial }));
   }
   const status = run.status === 'queued' ? 'queued' : 'in_progress';
   return toResource(response, { ...OPEN, status, items: partial, model: run.model });

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { startServer, type TestServer } from '../../support/server.ts';
 import { ask, get, refusal, setUp } from './fixtures.ts';
-import { assertResponse, textOf } from './spec.ts';
+import { assertOrder, assertResponse, readStream, textOf } from './spec.ts';
 
 const FUNCTION = { type: 'function', name: 'weather' } as const;
 
@@ -297,6 +297,20 @@ describe('A response', () => {
     assert.equal(await (await world.model.call(index)).over, 'left');
   });
 
+  it('can be cancelled with store: false by whoever asked, while it is written', async () => {
+    world.model.next({ text: ['One ', 'two'], gated: true });
+    const index = world.model.calls.length;
+    const open = await world.me.open('POST', '/v1/responses', { body: { input: 'Hi', stream: true, store: false } });
+    await (await world.model.call(index)).release(1);
+    const { id } = JSON.parse(/data: (.*)/.exec(await open.until('"delta":"One "'))?.[1] ?? '').response;
+    const path = `/v1/responses/${id}/cancel`;
+    assert.equal((await world.server.client().request('POST', path)).status, 404);
+    const cancelled = assertResponse((await world.me.request('POST', path)).body);
+    assert.deepEqual([cancelled.status, textOf(cancelled), cancelled.store], ['cancelled', 'One ', false]);
+    assert.equal(assertOrder(readStream(await open.ended)).status, 'cancelled');
+    assert.equal((await world.me.request('POST', path)).status, 404);
+  });
+
   it('is given at once in the background, goes on without anybody, and is followed later', async () => {
     world.model.next({ text: ['One ', 'two'], gated: true });
     const index = world.model.calls.length;
@@ -366,6 +380,7 @@ describe('A response', () => {
       ],
       [{ input: 'Hi', tools: [{ type: 'function', name: 'a b' }] }, 400, 'invalid_request', 'tools[0].name'],
       [{ input: 'Hi', prompt: { id: 'pmpt_1' } }, 400, 'invalid_request', 'prompt'],
+      [{ input: Array.from({ length: 1001 }, (_, i) => ({ id: `msg_${i}` })) }, 400, 'invalid_request', 'input'],
       ['{"input":', 400, 'invalid_request', ''],
       ['[]', 400, 'invalid_request', ''],
     ];
@@ -375,7 +390,7 @@ describe('A response', () => {
       assert.deepEqual(
         [error.status, error.code, error.param],
         [status, code, param],
-        `${JSON.stringify(body)}: ${error.message}`,
+        `${JSON.stringify(body).slice(0, 200)}: ${error.message}`,
       );
     }
     assert.equal(world.model.calls.length, calls);
