@@ -4,25 +4,17 @@
  */
 
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { after, describe, it } from 'node:test';
 import { inspect } from '../../torture/inspect.ts';
 import { messageText, parseEvents } from '../support/event-source.ts';
-import { echo, type ModelServer, startModelServer, textOf } from '../support/model-server.ts';
-import { type Client, startServer, type TestServer } from '../support/server.ts';
+import { echo, textOf } from '../support/model-server.ts';
+import type { Client } from '../support/server.ts';
 import { closeSockets, openSocket, type Socket } from '../support/socket.ts';
+import { useServer } from '../support/use-server.ts';
 import { DIALECTS, type Line, type Named, named } from './dialects.ts';
 
-let model: ModelServer;
-let server: TestServer;
-before(async () => {
-  model = await startModelServer();
-  server = await startServer({ model: model.url });
-});
-after(async () => {
-  closeSockets();
-  await server?.close();
-  await model.close();
-});
+const { model, server } = await useServer();
+after(closeSockets);
 
 /** Ways to say something in a conversation and be answered; they give the answer. */
 type Say = (client: Client, conversation: Named, text: string) => Promise<string>;

@@ -5,10 +5,11 @@
 
 import assert from 'node:assert/strict';
 import { type ClientRequest, request } from 'node:http';
-import { after, before, describe, it } from 'node:test';
+import { before, describe, it } from 'node:test';
 import { messageText, parseEvents } from '../support/event-source.ts';
-import { type ModelCall, type ModelServer, startModelServer, words } from '../support/model-server.ts';
-import { type Client, startServer, type TestServer } from '../support/server.ts';
+import { type ModelCall, words } from '../support/model-server.ts';
+import type { Client } from '../support/server.ts';
+import { useServer } from '../support/use-server.ts';
 
 const READERS = 100;
 /** Texts that are cut in bad places easily: line ends, blanks, and characters of up to four bytes. */
@@ -27,16 +28,7 @@ function random(below: number): number {
   return state % below;
 }
 
-let model: ModelServer;
-let server: TestServer;
-before(async () => {
-  model = await startModelServer();
-  server = await startServer({ model: model.url });
-});
-after(async () => {
-  await server?.close();
-  await model.close();
-});
+const { model, server } = await useServer();
 
 /** A chat whose newest entry is not answered yet. */
 async function unanswered(client: Client): Promise<string> {

@@ -5,25 +5,17 @@
 
 import assert from 'node:assert/strict';
 import { type ClientRequest, request } from 'node:http';
-import { after, before, describe, it } from 'node:test';
-import { type ModelCall, type ModelServer, startModelServer } from '../support/model-server.ts';
-import { type Client, startServer, type TestServer } from '../support/server.ts';
+import { after, describe, it } from 'node:test';
+import type { ModelCall } from '../support/model-server.ts';
+import type { Client } from '../support/server.ts';
 import { closeSockets, openSocket } from '../support/socket.ts';
+import { useServer } from '../support/use-server.ts';
 
 const TEXT = 'One two three four five.';
 const CLIENTS = 25;
 
-let model: ModelServer;
-let server: TestServer;
-before(async () => {
-  model = await startModelServer();
-  server = await startServer({ model: model.url });
-});
-after(async () => {
-  closeSockets();
-  await server?.close();
-  await model.close();
-});
+const { model, server } = await useServer();
+after(closeSockets);
 
 interface Listed {
   id: string;

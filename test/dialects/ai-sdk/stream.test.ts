@@ -1,27 +1,17 @@
 /** `/ui/chat` over plain HTTP: its bytes, its ids, and what it refuses. */
 
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { UIMessage } from 'ai';
 import type { WireUiMessage } from '../../../src/dialects/ai-sdk/schema.ts';
 import { parseEvents } from '../../support/event-source.ts';
 import { assertGolden } from '../../support/golden.ts';
-import { type ModelServer, startModelServer } from '../../support/model-server.ts';
-import { type Client, startServer, type TestServer } from '../../support/server.ts';
+import type { Client } from '../../support/server.ts';
+import { useServer } from '../../support/use-server.ts';
 import { linesOf } from './chat.ts';
 
-let model: ModelServer;
-let server: TestServer;
-
-before(async () => {
-  model = await startModelServer();
-  server = await startServer({ model: model.url });
-});
-after(async () => {
-  await server?.close();
-  await model.close();
-});
+const { model, server } = await useServer();
 
 type Stored = UIMessage<WireUiMessage['metadata']>;
 interface Failure {

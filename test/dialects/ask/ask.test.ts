@@ -1,10 +1,10 @@
 /** What the document and DIALECTS.md, section 4, say of `/ask`; the rules for every dialect are in rules.test.ts. */
 
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { assertGolden } from '../../support/golden.ts';
-import { type ModelServer, startModelServer } from '../../support/model-server.ts';
-import { type Answer, type Client, type RequestOptions, startServer, type TestServer } from '../../support/server.ts';
+import type { Answer, Client, RequestOptions } from '../../support/server.ts';
+import { useServer } from '../../support/use-server.ts';
 
 interface Response {
   response: { message: string; conversation_id: string };
@@ -14,17 +14,7 @@ const FORM = { 'content-type': 'application/x-www-form-urlencoded' };
 const MULTIPART = { 'content-type': 'multipart/form-data; boundary=here' };
 const UNKNOWN = '0198c7c1-5d00-7000-8000-5717b3fc2c96';
 
-let server: TestServer;
-let model: ModelServer;
-
-before(async () => {
-  model = await startModelServer();
-  server = await startServer({ model: model.url });
-});
-after(async () => {
-  await server?.close();
-  await model.close();
-});
+const { model, server } = await useServer();
 
 describe('Ask', () => {
   test('gives the response, in a new conversation', async () => {

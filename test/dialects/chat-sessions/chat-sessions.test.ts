@@ -1,10 +1,10 @@
 /** What the document and DIALECTS.md, section 1, say of chat sessions; the rules for every dialect are in rules.test.ts. */
 
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { assertGolden } from '../../support/golden.ts';
-import { type ModelServer, startModelServer } from '../../support/model-server.ts';
-import { type Answer, type Client, startServer, type TestServer } from '../../support/server.ts';
+import type { Answer, Client } from '../../support/server.ts';
+import { useServer } from '../../support/use-server.ts';
 
 interface Session {
   id: number;
@@ -23,17 +23,7 @@ const SESSION = '{"data":{"id":<number>,"title":"new chat","is_active":"true","c
 /** As the document writes it, trailing comma and all. */
 const BODY = '{\n  "title" : "new chat",\n}';
 
-let server: TestServer;
-let model: ModelServer;
-
-before(async () => {
-  model = await startModelServer();
-  server = await startServer({ model: model.url });
-});
-after(async () => {
-  await server?.close();
-  await model.close();
-});
+const { model, server } = await useServer();
 
 describe('Create Chat Session', () => {
   for (const [what, body] of [

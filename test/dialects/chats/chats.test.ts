@@ -1,10 +1,10 @@
 /** What the document and DIALECTS.md, section 3, say of chats and their entries; the streams are in stream.test.ts. */
 
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { assertGolden } from '../../support/golden.ts';
-import { type ModelServer, startModelServer } from '../../support/model-server.ts';
-import { type Answer, type Client, startServer, type TestServer } from '../../support/server.ts';
+import type { Answer, Client } from '../../support/server.ts';
+import { useServer } from '../../support/use-server.ts';
 
 interface Chat {
   id: string;
@@ -24,17 +24,7 @@ interface Entry {
 
 const CHAT = '{"id":"<uuid>","name":"Chat 1","created_at":"<time>","updated_at":"<time>"}';
 
-let server: TestServer;
-let model: ModelServer;
-
-before(async () => {
-  model = await startModelServer();
-  server = await startServer({ model: model.url });
-});
-after(async () => {
-  await server?.close();
-  await model.close();
-});
+const { model, server } = await useServer();
 
 describe('Create Chat', () => {
   test('gives 201, the chat, and where it is', async () => {

@@ -1,10 +1,10 @@
 /** What the document and DIALECTS.md, section 0, say of `/api/chat`; the rules for every dialect are in rules.test.ts. */
 
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { assertGolden } from '../../support/golden.ts';
-import { type ModelServer, startModelServer } from '../../support/model-server.ts';
-import { type Answer, type Client, startServer, type TestServer } from '../../support/server.ts';
+import type { Answer, Client } from '../../support/server.ts';
+import { useServer } from '../../support/use-server.ts';
 
 interface Chat {
   id: number;
@@ -23,17 +23,7 @@ interface Message {
 
 const CHAT = '{"id":<number>,"title":"New chat","created_at":"<time>","updated_at":"<time>"}';
 
-let server: TestServer;
-let model: ModelServer;
-
-before(async () => {
-  model = await startModelServer();
-  server = await startServer({ model: model.url });
-});
-after(async () => {
-  await server?.close();
-  await model.close();
-});
+const { model, server } = await useServer();
 
 describe('Create New Chat', () => {
   const bodies: [what: string, body: unknown, title: string][] = [
