@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, it, test } from 'node:test';
+import { describe, it, test } from 'node:test';
 import { cleanTitle } from '#service/titles.ts';
-import { type ModelServer, startModelServer } from '../support/model-server.ts';
-import { type Client, startServer, type TestServer } from '../support/server.ts';
+import type { Client } from '../support/server.ts';
+import { useServer } from '../support/use-server.ts';
+
+const { model, server } = await useServer({ PARLANCE_TITLES: 'model' });
 
 const CLEANED: [string, string, string][] = [
   ['at most six words', 'one two three four five six seven', 'one two three four five six'],
@@ -26,17 +28,6 @@ async function nameOf(client: Client, id: string): Promise<string> {
 }
 
 describe('titles', () => {
-  let model: ModelServer;
-  let server: TestServer;
-  before(async () => {
-    model = await startModelServer();
-    server = await startServer({ model: model.url, env: { PARLANCE_TITLES: 'model' } });
-  });
-  after(async () => {
-    await server.close();
-    await model.close();
-  });
-
   async function begin(client: Client): Promise<string> {
     const { body } = await client.request<{ conversation_id: string }>('POST', '/chat', {
       body: { message: 'Where should I go in Norway this summer?' },

@@ -1,24 +1,14 @@
 /** The official clients of three major versions against `/ui/chat`, unmodified. */
 
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import type { UIMessage } from 'ai';
-import { type ModelServer, startModelServer } from '../../support/model-server.ts';
-import { type Client, startServer, type TestServer } from '../../support/server.ts';
+import type { Client } from '../../support/server.ts';
+import { useServer } from '../../support/use-server.ts';
 import { linesOf, type Options, openChat, plain, shows, VERSIONS } from './chat.ts';
 
-let model: ModelServer;
-let server: TestServer;
+const { model, server } = await useServer();
 let chats = 0;
-
-before(async () => {
-  model = await startModelServer();
-  server = await startServer({ model: model.url });
-});
-after(async () => {
-  await server?.close();
-  await model.close();
-});
 
 type Stored = UIMessage<{ parent: string | null; siblings: string[] }>;
 

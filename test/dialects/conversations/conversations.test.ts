@@ -1,9 +1,9 @@
 /** Dialect 2, `/conversations`: list, one, delete. */
 
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
-import { type ModelServer, startModelServer } from '../../support/model-server.ts';
-import { type Answer, type Client, startServer, type TestServer } from '../../support/server.ts';
+import { describe, it } from 'node:test';
+import type { Answer, Client } from '../../support/server.ts';
+import { useServer } from '../../support/use-server.ts';
 
 interface Message {
   id: string;
@@ -24,13 +24,7 @@ const UNKNOWN = '0198c7c1-5d00-7000-8000-5717b3fc2c96';
 const NOT_FOUND = '{"detail":"Resource not found"}';
 const MIB = 1024 * 1024;
 
-let model: ModelServer;
-let server: TestServer;
-before(async () => {
-  model = await startModelServer();
-  server = await startServer({ model: model.url });
-});
-after(() => Promise.all([server.close(), model.close()]));
+const { server } = await useServer();
 
 async function chat(client: Client, message: string): Promise<string> {
   const { body } = await client.request<{ conversation_id: string }>('POST', '/chat', { body: { message } });

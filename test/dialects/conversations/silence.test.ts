@@ -1,21 +1,12 @@
 /** "Ping every 20 s; a peer silent for 45 s is closed." Both are waited for beside each other; no clock but the server's. */
 
 import assert from 'node:assert/strict';
-import { after, before, it } from 'node:test';
-import { type ModelServer, startModelServer } from '../../support/model-server.ts';
-import { startServer, type TestServer } from '../../support/server.ts';
+import { after, it } from 'node:test';
 import { closeSockets, openSocket } from '../../support/socket.ts';
+import { useServer } from '../../support/use-server.ts';
 
-let model: ModelServer;
-let server: TestServer;
-before(async () => {
-  model = await startModelServer();
-  server = await startServer({ model: model.url });
-});
-after(async () => {
-  closeSockets();
-  await Promise.all([server.close(), model.close()]);
-});
+const { server } = await useServer();
+after(closeSockets);
 
 it('a socket is pinged every 20 s, closed when silent for 45 s, and kept when it answers', async () => {
   const silent = await openSocket(server.url, '/ws?user_id=silent', { autoPong: false });

@@ -1,14 +1,16 @@
 /** What this server adds to Conversations, over real HTTP: list, search, titles, archive, branches, fork, retries. */
 
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import {
   conversation as conversationSchema,
   itemList,
   conversations as listSchema,
 } from '../../../src/dialects/openai-conversations/schema.ts';
-import { type ModelServer, startModelServer } from '../../support/model-server.ts';
-import { type Answer, type Client, startServer, type TestServer } from '../../support/server.ts';
+import type { Answer, Client } from '../../support/server.ts';
+import { useServer } from '../../support/use-server.ts';
+
+const { model, server } = await useServer();
 
 interface Conversation {
   id: string;
@@ -47,18 +49,6 @@ const user = (content: string) => ({ type: 'message', role: 'user', content });
 const assistant = (content: string) => ({ type: 'message', role: 'assistant', content });
 
 describe('openai-conversations, what is added', () => {
-  let model: ModelServer;
-  let server: TestServer;
-
-  before(async () => {
-    model = await startModelServer();
-    server = await startServer({ model: model.url });
-  });
-  after(async () => {
-    await server.close();
-    await model.close();
-  });
-
   async function ok<T>(answer: Promise<Answer<T>>, status = 200): Promise<T> {
     const { status: given, body, text } = await answer;
     assert.equal(given, status, text);

@@ -1,10 +1,12 @@
 /** The change feed over real HTTP: pages, the live stream, and what lies between the two. */
 
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { parseEvents } from '../../support/event-source.ts';
-import { type ModelServer, startModelServer } from '../../support/model-server.ts';
-import { type Client, type OpenAnswer, startServer, type TestServer } from '../../support/server.ts';
+import type { Client, OpenAnswer } from '../../support/server.ts';
+import { useServer } from '../../support/use-server.ts';
+
+const { server } = await useServer({ PARLANCE_TITLES: 'words' });
 
 interface Change {
   object: 'change';
@@ -28,18 +30,6 @@ interface WireError {
 const EVENTS = { accept: 'text/event-stream' };
 
 describe('GET /v1/changes', () => {
-  let model: ModelServer;
-  let server: TestServer;
-
-  before(async () => {
-    model = await startModelServer();
-    server = await startServer({ model: model.url, env: { PARLANCE_TITLES: 'words' } });
-  });
-  after(async () => {
-    await server.close();
-    await model.close();
-  });
-
   const read = async (client: Client, query = '') =>
     (await client.request<Page & WireError>('GET', `/v1/changes${query}`)).body;
 
