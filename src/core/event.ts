@@ -16,7 +16,7 @@ export type RunEvent =
   | { type: 'text-delta'; item: number; text: string }
   | { type: 'reasoning-delta'; item: number; text: string }
   | { type: 'arguments-delta'; item: number; text: string }
-  /** What a web search looks for is known. */
+  /** A web search asks its engines. */
   | { type: 'search-started'; item: number; queries: string[] }
   | { type: 'source-found'; item: number; source: Source }
   /** Something of the source `index`, which `item` found, is put before the model. Later quotes add to earlier ones. */

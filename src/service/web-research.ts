@@ -6,11 +6,12 @@
 
 import type { RunEvent } from '#core/event.ts';
 import type { Answer } from '#core/fold.ts';
-import { type Evidence, type Source, sourcesOf } from '#core/turn.ts';
+import { type QuotedPage, quotePages } from '#core/quoted-pages.ts';
+import { type Evidence, type Source, sourcesOf, type WebAction } from '#core/turn.ts';
 import type { Clock, Ids } from '#ports/clock.ts';
 import type { PageReader, WebPage } from '#ports/web-page.ts';
 import type { SearchResult, WebSearch } from '#ports/web-search.ts';
-import { found, nothingFound, type QuotedPage, quotePages, searchFailed } from './web-prompts.ts';
+import { found, nothingFound, searchFailed } from './web-prompts.ts';
 import { choosePassages, mergeResults, pageKey } from './web-results.ts';
 
 /** The answer that is being made, and a way to show in it what is done: a tool's context has both. */
@@ -58,7 +59,7 @@ export function createWebResearch(parts: {
     research: Research,
     { queries, question, budget }: { queries: readonly string[]; question: string; budget: number },
   ): Promise<Finding> {
-    const item = add(research, { type: 'search', queries: [] });
+    const item = add(research, { type: 'search', queries: [...queries] });
     research.publish([{ type: 'search-started', item, queries: [...queries] }]);
     const asked = await Promise.all(queries.map((query) => askEngines(query, research.signal)));
     const results = mergeResults(
@@ -146,10 +147,7 @@ export function createWebResearch(parts: {
     return { passages: snippet === '' ? [] : [snippet], unread, evidence };
   }
 
-  function add(
-    { answer, publish }: Research,
-    action: { type: 'search'; queries: [] } | { type: 'open_page'; url: string },
-  ): number {
+  function add({ answer, publish }: Research, action: WebAction): number {
     const item = answer.items.length;
     publish([
       {

@@ -1,5 +1,6 @@
 /** What the guide says to a message: commands, small talk, quotes from the web, else the best passage of the documents. */
 
+import { readQuotedPages } from '#core/quoted-pages.ts';
 import { createRanking, wordsOf } from '#core/rank.ts';
 import { textOf } from '#core/turn.ts';
 import { ModelError, type ModelRequest, type ModelTool, type ModelTurn } from '#ports/model.ts';
@@ -170,22 +171,19 @@ function named({ path, heading }: Passage): string {
   return `\`${path}\`, "${heading}"`;
 }
 
-/** The pages of `service/web-searches.ts`: quoted with their numbers, since a lookup cannot put them into its own words. */
+/** Pages that were looked up: quoted with their numbers, since a lookup cannot put them into its own words. */
 function quoteWeb({ message, request }: Talk): string | null {
   const { system } = request;
-  const pages = /<web-pages>\n([\s\S]*)<\/web-pages>/.exec(system)?.[1];
-  if (pages === undefined) {
+  const pages = readQuotedPages(system);
+  if (pages === null) {
     return /^A web search for /m.test(system) ? 'The web search brought nothing that I could quote.' : null;
   }
-  const sentences = pages
-    .split(/\n\n(?=\[\d+\] )/)
-    .map((page) => /^\s*\[(\d+)\] ([^\n]*)\n[^\n]*\n?([\s\S]*)$/.exec(page))
-    .flatMap((page) =>
-      (page?.[3] ?? '')
-        .split(/(?<=[.!?…])\s+/)
-        .filter((text) => text.trim() !== '')
-        .map((text) => ({ index: page?.[1] ?? '', title: page?.[2] ?? '', text })),
-    );
+  const sentences = pages.flatMap(({ index, title, quotes }) =>
+    quotes
+      .flatMap((quote) => quote.split(/(?<=[.!?…])\s+|\n/))
+      .filter((text) => text.trim() !== '')
+      .map((text) => ({ index, title, text })),
+  );
   const ranked = createRanking(sentences.map(({ title, text }) => wordsOf(`${title} ${text}`)))(message);
   const best = ranked.flatMap(({ index }) => sentences[index] ?? []);
   const quotes = (best.length > 0 ? best : sentences).slice(0, MAX_QUOTES);
