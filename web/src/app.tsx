@@ -1,7 +1,7 @@
 /** The page: the conversations beside the chosen one, and what lies over both. */
 
 import { Menu as MenuIcon, MessageSquarePlus, PanelLeftOpen, WifiOff } from 'lucide-react';
-import { lazy, Suspense, useEffect, useRef, useState } from 'react';
+import { lazy, Suspense, useEffect, useRef, useState, useSyncExternalStore } from 'react';
 import { ChatView } from './chat/chat-view.tsx';
 import { Sidebar } from './sidebar/sidebar.tsx';
 import { SignIn } from './sign-in.tsx';
@@ -41,6 +41,7 @@ type Page = 'settings' | 'keyboard' | null;
 function Signed() {
   const chat = useStore(shown);
   const wide = useStore(sidebarShown) === 'yes';
+  const narrow = useNarrow();
   const [drawer, setDrawer] = useState(false);
   const [page, setPage] = useState<Page>(null);
   const searchField = useRef<HTMLInputElement>(null);
@@ -88,17 +89,18 @@ function Signed() {
       >
         {text.skip}
       </button>
-      {wide && (
-        <aside
-          aria-label={text.sidebar.label}
-          className="hidden w-[18.5rem] shrink-0 border-e border-line bg-sunken md:block"
-        >
+      {wide && !narrow && (
+        <aside aria-label={text.sidebar.label} className="w-[18.5rem] shrink-0 border-e border-line bg-sunken">
           {sidebar}
         </aside>
       )}
-      {drawer && <Drawer onClose={() => setDrawer(false)}>{sidebar}</Drawer>}
+      {drawer && narrow && <Drawer onClose={() => setDrawer(false)}>{sidebar}</Drawer>}
       <main id="main" className="flex min-w-0 flex-1 flex-col">
-        <TopBar wide={wide} onOpen={() => (isNarrow() ? setDrawer(true) : sidebarShown.set('yes'))} />
+        <TopBar
+          open={wide && !narrow}
+          narrow={narrow}
+          onOpen={() => (isNarrow() ? setDrawer(true) : sidebarShown.set('yes'))}
+        />
         <ConnectionBar />
         <div className="min-h-0 flex-1">
           <ChatView key={keyOf(chat)} chat={chat} />
@@ -120,11 +122,21 @@ function keyOf(chat: object): number {
   return known;
 }
 
+const wideScreen = matchMedia('(min-width: 48rem)');
+
 function isNarrow(): boolean {
-  return !matchMedia('(min-width: 48rem)').matches;
+  return !wideScreen.matches;
 }
 
-function TopBar({ wide, onOpen }: { wide: boolean; onOpen: () => void }) {
+/** On a narrow screen the conversations lie over the chosen one instead of beside it. */
+function useNarrow(): boolean {
+  return useSyncExternalStore((told) => {
+    wideScreen.addEventListener('change', told);
+    return () => wideScreen.removeEventListener('change', told);
+  }, isNarrow);
+}
+
+function TopBar({ open, narrow, onOpen }: { open: boolean; narrow: boolean; onOpen: () => void }) {
   const at = useStore(route);
   const conversation = useStore(conversations, ({ data }) =>
     at.page === 'chat' ? data.find(({ id }) => id === at.id) : undefined,
@@ -135,17 +147,19 @@ function TopBar({ wide, onOpen }: { wide: boolean; onOpen: () => void }) {
   }, [conversation, title]);
   return (
     <header className="flex h-13 shrink-0 items-center gap-1 px-2 pt-[env(safe-area-inset-top)] sm:px-3">
-      <IconButton label={text.sidebar.open} onClick={onOpen} className={wide ? 'md:hidden' : ''}>
-        <MenuIcon className="md:hidden" />
-        <PanelLeftOpen className="max-md:hidden" />
-      </IconButton>
-      <h1 className={cx('min-w-0 flex-1 truncate px-2 text-sm font-medium', at.page === 'new' && 'sr-only')}>
+      {!open && (
+        <IconButton label={text.sidebar.open} onClick={onOpen}>
+          {narrow ? <MenuIcon /> : <PanelLeftOpen />}
+        </IconButton>
+      )}
+      <h1 className={cx('min-w-0 flex-1 truncate px-2 text-sm font-medium', at.page === 'new' && 'opacity-0')}>
         {title}
       </h1>
-      <span className="flex-1 md:hidden" />
-      <IconButton label={text.sidebar.newChat} onClick={goToNew} className={wide ? 'md:hidden' : ''}>
-        <MessageSquarePlus />
-      </IconButton>
+      {!open && (
+        <IconButton label={text.sidebar.newChat} onClick={goToNew}>
+          <MessageSquarePlus />
+        </IconButton>
+      )}
     </header>
   );
 }
@@ -168,7 +182,7 @@ function Drawer({ children, onClose }: { children: React.ReactNode; onClose: () 
       onClick={(event) => {
         if (event.target === box.current) onClose();
       }}
-      className="m-0 h-dvh max-h-none w-[min(20rem,86vw)] max-w-none animate-[appear_0.15s_ease-out] border-e border-line bg-sunken p-0 md:hidden"
+      className="m-0 h-dvh max-h-none w-[min(20rem,86vw)] max-w-none animate-[appear_0.15s_ease-out] border-e border-line bg-sunken p-0"
     >
       {children}
     </dialog>

@@ -33,7 +33,10 @@ export function GuideNote() {
         <Dialog title={guide ? text.guide.title : text.guide.more} onClose={() => setOpen(false)}>
           {!guide && problem !== null && <p className="mb-3">{problem}</p>}
           <p className="mb-3 text-quiet">{text.guide.body}</p>
-          <pre className="mb-3 overflow-x-auto rounded-2xl border border-line bg-sunken p-4 font-mono text-sm leading-relaxed">
+          <pre
+            tabIndex={0}
+            className="mb-3 overflow-x-auto rounded-2xl border border-line bg-sunken p-4 font-mono text-sm leading-relaxed"
+          >
             {SETTINGS.join('\n')}
           </pre>
           <p className="text-quiet">{text.guide.local}</p>

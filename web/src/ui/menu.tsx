@@ -126,7 +126,8 @@ export function Menu({ label, button, buttonClass, side = 'bottom', align = 'sta
           >
             {children(close)}
           </div>,
-          document.body,
+          // Within the window or the part of the page it belongs to: what is outside of an open window is out of reach.
+          anchor.current?.closest('dialog, aside, main') ?? document.body,
         )}
     </>
   );
