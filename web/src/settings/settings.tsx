@@ -113,11 +113,8 @@ function Appearance() {
             />
             <span
               aria-hidden="true"
-              className={cx(
-                'mb-2 flex h-16 overflow-hidden rounded-xl border border-line',
-                name === 'light' && '[color-scheme:light]',
-                name === 'dark' && '[color-scheme:dark]',
-              )}
+              data-theme={name === 'system' ? undefined : name}
+              className="mb-2 flex h-16 overflow-hidden rounded-xl border border-line"
             >
               <span className="w-1/3 bg-sunken" />
               <span className="flex flex-1 flex-col justify-end gap-1.5 bg-paper p-2">
