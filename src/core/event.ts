@@ -22,6 +22,8 @@ export type RunEvent =
   /** Something of the source `index`, which `item` found, is put before the model. Later quotes add to earlier ones. */
   | { type: 'page-read'; item: number; index: number; evidence: Evidence }
   /** `failed`: nothing could be found or read. */
+  /** What the provider of reasoning or a call wants back with it. */
+  | { type: 'item-signed'; item: number; signature: string }
   | { type: 'item-completed'; item: number; failed?: true }
   | TerminalEvent;
 

@@ -71,6 +71,11 @@ export function fold(answer: Answer, events: readonly RunEvent[]): Answer {
         source.evidence = { ...event.evidence, quotes: [...quotes] };
         break;
       }
+      case 'item-signed': {
+        const item = answer.items[event.item];
+        if (item?.type === 'reasoning' || item?.type === 'function_call') item.signature = event.signature;
+        break;
+      }
       case 'item-completed': {
         const item = answer.items[event.item];
         if (item !== undefined) item.status = event.failed ? 'incomplete' : 'completed';

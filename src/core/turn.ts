@@ -56,6 +56,8 @@ export interface ReasoningItem {
   id: string;
   status: ItemStatus;
   text: string;
+  /** What its provider wants back with it, as its adapter wrote it; shown to nobody. */
+  signature?: string;
 }
 
 export interface FunctionCallItem {
@@ -66,6 +68,8 @@ export interface FunctionCallItem {
   name: string;
   /** JSON text as the model wrote it. */
   arguments: string;
+  /** As of reasoning. */
+  signature?: string;
   /**
    * Whose tool it is, where this server runs it: `web`, an MCP server's name, or '' for a tool that nobody has. Its output
    * then is an item of the same answer. Absent: the caller's, who sends the output.

@@ -39,6 +39,13 @@ export type ModelEvent =
   | { type: 'reasoning'; text: string }
   | { type: 'tool-call'; call: number; id: string; name: string }
   | { type: 'tool-arguments'; call: number; text: string }
+  /**
+   * What the provider wants back with its newest reasoning (null) or with a call, when the answer goes on after tools: it
+   * comes back with the item, as it was given.
+   */
+  | { type: 'signature'; call: number | null; text: string }
+  /** Reasoning after it is a block of its own. */
+  | { type: 'reasoning-end' }
   | { type: 'usage'; usage: Usage }
   /** The proper end. A stream that stops without it is broken off. */
   | { type: 'finish'; reason: FinishReason };

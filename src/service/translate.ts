@@ -18,6 +18,9 @@ interface Translated {
   finish: FinishReason | null;
 }
 
+/** The most of it that is kept, in UTF-16 units. */
+const MAX_SIGNATURE = 256 * 1024;
+
 /** The open item of a kind: where its deltas go. */
 interface OpenItem {
   index: number;
@@ -43,6 +46,8 @@ export function createTranslator(start: {
   let named = false;
   let message: OpenItem | null = null;
   let reasoning: OpenItem | null = null;
+  /** The reasoning that was begun last. */
+  let newest: OpenItem | null = null;
   /** Calls may be written side by side; they close together. */
   const calls = new Map<number, OpenItem>();
 
@@ -62,7 +67,7 @@ export function createTranslator(start: {
           break;
         case 'reasoning':
           if (event.text === '') break;
-          reasoning ??= begin(events, 'reasoning');
+          reasoning ??= newest = begin(events, 'reasoning');
           delta(events, 'reasoning-delta', reasoning, event.text);
           break;
         case 'tool-call':
@@ -73,6 +78,14 @@ export function createTranslator(start: {
           if (call !== undefined && event.text !== '') delta(events, 'arguments-delta', call, event.text);
           break;
         }
+        case 'signature':
+          sign(events, event);
+          break;
+        case 'reasoning-end':
+          if (reasoning !== null) complete(events, 'reasoning-delta', reasoning);
+          reasoning = null;
+          newest = null;
+          break;
         case 'usage':
           usage = event.usage;
           break;
@@ -82,6 +95,14 @@ export function createTranslator(start: {
       }
     }
     return { events, usage, finish };
+  }
+
+  /** Reasoning may be hidden: then its signature is all there is of it. */
+  function sign(events: RunEvent[], { call, text }: Extract<ModelEvent, { type: 'signature' }>): void {
+    if (text.length > MAX_SIGNATURE) return;
+    if (call === null && newest === null) reasoning = newest = begin(events, 'reasoning');
+    const target = call === null ? newest : calls.get(call);
+    if (target != null) events.push({ type: 'item-signed', item: target.index, signature: text });
   }
 
   /** Closes what is open, at the model's proper end. */

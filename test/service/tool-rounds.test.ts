@@ -190,6 +190,20 @@ describe('Rounds of tools of this server', () => {
     assert.deepEqual(outputs, ids);
   });
 
+  it('what a model thought before a call goes back with it, under the name it came with, within the answer', async () => {
+    const { model } = answering;
+    model.next(
+      { reasoning: ['I should ', 'look.'], tools: [{ name: 'look_up', arguments: '{}' }] },
+      { text: 'Done.' },
+      { text: 'Yes.' },
+    );
+    const { conversation } = await answering.ask('Go');
+    const thought = (call: number) => JSON.stringify(model.calls[call]?.body.messages[1]);
+    assert.match(thought(1), /"reasoning_content":"I should look\."/);
+    await answering.ask('And?', { place: { ref: { by: 'id', id: conversation ?? '' } } });
+    assert.doesNotMatch(thought(2), /I should look/);
+  });
+
   it('a later round is asked again when it failed before its first token', async () => {
     answering.model.next(
       { tools: [{ name: 'look_up', arguments: '{}' }] },

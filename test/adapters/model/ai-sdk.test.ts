@@ -7,8 +7,10 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { toCallOptions, toPrompt } from '../../../src/adapters/model/ai-sdk/call-options.ts';
 import { createAiSdkProvider } from '../../../src/adapters/model/ai-sdk/provider.ts';
 import type { ModelProvider } from '../../../src/adapters/model/provider.ts';
+import { emptyAnswer, fold } from '../../../src/core/fold.ts';
 import { type Item, messageItem } from '../../../src/core/turn.ts';
-import { ModelError } from '../../../src/ports/model.ts';
+import { ModelError, type ModelEvent } from '../../../src/ports/model.ts';
+import { createTranslator } from '../../../src/service/translate.ts';
 import { answerOf, asking, never, settings, textIn } from './calls.ts';
 
 const KEY = 'sk-ant-canary-0123456789';
@@ -63,6 +65,13 @@ const open = (name: 'anthropic' | 'google', path: string): ModelProvider => {
   const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}${path}`;
   return createAiSdkProvider(name, { apiKey: KEY, baseUrl }, settings).provider;
 };
+
+/** An answer as it is kept. */
+function itemsOf(seen: readonly ModelEvent[]): Item[] {
+  const ids = { uuid: () => 'id', secret: () => '', digest: () => '' };
+  const translator = createTranslator({ ids, model: 'm' });
+  return fold(emptyAnswer(), [...translator.translate(seen).events, ...translator.close()]).items;
+}
 
 const weather = {
   name: 'weather',
@@ -131,6 +140,41 @@ describe('anthropic', () => {
     respond = sse(events(start, ...thinking, ...text('So.'), ...stop('end_turn')));
     const { events: seen } = await ask();
     assert.deepEqual([textIn(seen, 'reasoning'), textIn(seen)], ['Hm.', 'So.']);
+  });
+
+  it('thinks on after a tool: what it thought and signed goes back as it came, and only within the answer', async () => {
+    const thinking = block(
+      0,
+      { type: 'thinking', thinking: '', signature: '' },
+      { type: 'thinking_delta', thinking: 'Hm.' },
+      { type: 'signature_delta', signature: 'signed-by-anthropic' },
+    );
+    const hidden = block(1, { type: 'redacted_thinking', data: 'hidden-by-anthropic' });
+    const tool = block(2, { type: 'tool_use', id: 'toolu_1', name: 'weather', input: {} });
+    respond = sse(events(start, ...thinking, ...hidden, ...tool, ...stop('tool_use')));
+    const parameters = { reasoning_effort: 'high' };
+    const { events: seen } = await ask({ parameters, tools: [weather] });
+    const items = itemsOf(seen);
+    const output: Item = { type: 'function_call_output', id: 'o', status: 'completed', callId: 'toolu_1', output: '7' };
+    const question = { role: 'user' as const, items: [messageItem('q', 'user', 'Hi')] };
+    const turns = [question, { role: 'assistant' as const, items: [...items, output] }];
+    respond = sse(events(start, ...text('So.'), ...stop('end_turn')));
+    await ask({ parameters, tools: [weather], turns });
+    const messages = asked[1]?.body.messages as { role: string; content: object[] }[];
+    assert.partialDeepStrictEqual(messages[1]?.content, [
+      { type: 'thinking', thinking: 'Hm.', signature: 'signed-by-anthropic' },
+      { type: 'redacted_thinking', data: 'hidden-by-anthropic' },
+      { type: 'tool_use', id: 'toolu_1', name: 'weather' },
+    ]);
+    assert.notEqual(asked[1]?.body.thinking ?? asked[1]?.body.output_config, undefined);
+    // The next question: it is over.
+    await ask({ parameters, tools: [weather], turns: [...turns, question] });
+    const later = asked[2]?.body.messages as { content: { type: string }[] }[];
+    assert.ok(later.every(({ content }) => content.every(({ type }) => !type.includes('thinking'))));
+    // A caller's history has no signatures: it goes on without thinking.
+    const bare = items.filter(({ type }) => type === 'function_call');
+    await ask({ parameters, tools: [weather], turns: [question, { role: 'assistant', items: [...bare, output] }] });
+    assert.equal(asked[3]?.body.thinking, undefined);
   });
 
   it('streams tool calls with their arguments', async () => {
@@ -313,6 +357,19 @@ describe('google', () => {
     assert.equal((body.generationConfig as { topP: number }).topP, 0.9);
   });
 
+  it('goes on after a tool with what the call was signed with', async () => {
+    const functionCall = { name: 'weather', args: { at: 'Rome' } };
+    respond = sse(events(chunk([{ functionCall, thoughtSignature: 'signed-by-google' }], 'STOP')));
+    const { events: seen } = await ask({ tools: [weather] });
+    const items = itemsOf(seen);
+    const callId = items[0]?.type === 'function_call' ? items[0].callId : '';
+    const output: Item = { type: 'function_call_output', id: 'o', status: 'completed', callId, output: '7' };
+    const question = { role: 'user' as const, items: [messageItem('q', 'user', 'Hi')] };
+    await ask({ tools: [weather], turns: [question, { role: 'assistant', items: [...items, output] }] });
+    const contents = asked[1]?.body.contents as { parts: object[] }[];
+    assert.partialDeepStrictEqual(contents[1]?.parts[0], { functionCall, thoughtSignature: 'signed-by-google' });
+  });
+
   it('streams tool calls whole', async () => {
     respond = sse(events(chunk([{ functionCall: { name: 'weather', args: { at: 'Rome' } } }], 'STOP')));
     const { events: seen } = await ask({ tools: [weather] });
@@ -477,6 +534,7 @@ describe('prompts for the AI SDK', () => {
       unknown: 1,
     };
     const { prompt, abortSignal, tools, ...options } = toCallOptions(
+      'anthropic.messages',
       asking('x', { parameters, tools: [weather] }),
       never,
     );

@@ -1,14 +1,21 @@
 /** A request as the AI SDK's language models take it. */
 
-import type { LanguageModelV4CallOptions, LanguageModelV4Message, LanguageModelV4Prompt } from '@ai-sdk/provider';
+import type {
+  LanguageModelV4CallOptions,
+  LanguageModelV4Message,
+  LanguageModelV4Prompt,
+  SharedV4ProviderOptions,
+} from '@ai-sdk/provider';
 import type { Part } from '#core/turn.ts';
 import type { ModelRequest } from '#ports/model.ts';
 
 type Options = LanguageModelV4CallOptions;
 
 /** Parameters come under the names of Chat Completions; one of a wrong type is left out. */
-export function toCallOptions(request: ModelRequest, abortSignal: AbortSignal): Options {
+export function toCallOptions(provider: string, request: ModelRequest, abortSignal: AbortSignal): Options {
   const given = request.parameters;
+  const prompt = toPrompt(request);
+  const thinks = !provider.startsWith('anthropic') || canThink(prompt);
   const tools = request.tools.map(({ name, description, parameters }) => ({
     type: 'function' as const,
     name,
@@ -16,7 +23,7 @@ export function toCallOptions(request: ModelRequest, abortSignal: AbortSignal): 
     inputSchema: parameters,
   }));
   return {
-    prompt: toPrompt(request),
+    prompt,
     abortSignal,
     ...(tools.length === 0 ? {} : { tools }),
     ...defined({
@@ -28,7 +35,7 @@ export function toCallOptions(request: ModelRequest, abortSignal: AbortSignal): 
       frequencyPenalty: number(given.frequency_penalty),
       seed: number(given.seed),
       stopSequences: stops(given.stop),
-      reasoning: EFFORTS.find((effort) => effort === given.reasoning_effort),
+      reasoning: thinks ? EFFORTS.find((effort) => effort === given.reasoning_effort) : undefined,
       responseFormat: responseFormat(given.response_format),
       toolChoice: tools.length === 0 ? undefined : toolChoice(given.tool_choice),
     }),
@@ -39,8 +46,9 @@ export function toCallOptions(request: ModelRequest, abortSignal: AbortSignal): 
 }
 
 /**
- * Turns as a prompt. Both providers take a system prompt at the beginning only: later system turns join it. Reasoning
- * and searches are left out, and so is a call without an output, or an output without its call.
+ * Turns as a prompt. Both providers take a system prompt at the beginning only: later system turns join it. Searches are left
+ * out, and so is a call without an output, or an output without its call. Reasoning goes back as long as the answer is the
+ * same one, with what its provider signed it with: Anthropic refuses to go on after a tool without it.
  */
 export function toPrompt({ system, turns }: Pick<ModelRequest, 'system' | 'turns'>): LanguageModelV4Prompt {
   const items = turns.flatMap((turn) => turn.items);
@@ -49,15 +57,23 @@ export function toPrompt({ system, turns }: Pick<ModelRequest, 'system' | 'turns
   const systems = system === '' ? [] : [system];
   const prompt: LanguageModelV4Message[] = [];
 
-  for (const item of items) {
-    if (item.type === 'message') {
+  const question = items.findLastIndex((item) => item.type === 'message' && item.role === 'user');
+
+  for (const [at, item] of items.entries()) {
+    if (item.type === 'reasoning') {
+      const providerOptions = at > question ? optionsOf(item.signature) : null;
+      if (providerOptions !== null) {
+        contentOf(prompt, 'assistant').push({ type: 'reasoning', text: item.text, providerOptions });
+      }
+    } else if (item.type === 'message') {
       const text = textOf(item.content);
       if (item.role === 'system') systems.push(text);
       else if (item.role === 'user') prompt.push({ role: 'user', content: item.content.map(userPart) });
       else if (text !== '') contentOf(prompt, 'assistant').push({ type: 'text', text });
     } else if (item.type === 'function_call' && answered.has(item.callId)) {
+      const providerOptions = optionsOf(item.signature);
       const call = { toolCallId: item.callId, toolName: item.name, input: parsed(item.arguments) };
-      contentOf(prompt, 'assistant').push({ type: 'tool-call', ...call });
+      contentOf(prompt, 'assistant').push({ type: 'tool-call', ...call, ...(providerOptions && { providerOptions }) });
     } else if (item.type === 'function_call_output') {
       const toolName = calls.get(item.callId);
       if (toolName === undefined) continue;
@@ -66,6 +82,24 @@ export function toPrompt({ system, turns }: Pick<ModelRequest, 'system' | 'turns
     }
   }
   return systems.length === 0 ? prompt : [{ role: 'system', content: systems.join('\n\n') }, ...prompt];
+}
+
+/**
+ * Anthropic lets a model think after a tool only if what it thought before the call comes back; where it does not, as in a
+ * context that a caller brings, the answer goes on without thinking.
+ */
+function canThink(prompt: LanguageModelV4Prompt): boolean {
+  const since = prompt.slice(prompt.findLastIndex(({ role }) => role === 'user') + 1);
+  const said = since.flatMap((message) => (message.role === 'assistant' ? message.content : []));
+  return said.every(({ type }) => type !== 'tool-call') || said.some(({ type }) => type === 'reasoning');
+}
+
+/** What `createPartReader` wrote; null where it is another adapter's. */
+function optionsOf(signature: string | undefined): SharedV4ProviderOptions | null {
+  const given = record(signature === undefined ? null : parsed(signature));
+  return Object.hasOwn(given, 'anthropic') || Object.hasOwn(given, 'google')
+    ? (given as SharedV4ProviderOptions)
+    : null;
 }
 
 type MessageOf<R> = Extract<LanguageModelV4Message, { role: R }>;

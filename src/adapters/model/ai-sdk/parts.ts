@@ -1,11 +1,18 @@
 /** What the AI SDK's language models stream, as model events and errors. */
 
-import { AISDKError, APICallError, type LanguageModelV4StreamPart, type LanguageModelV4Usage } from '@ai-sdk/provider';
+import {
+  AISDKError,
+  APICallError,
+  type LanguageModelV4StreamPart,
+  type LanguageModelV4Usage,
+  type SharedV4ProviderMetadata,
+} from '@ai-sdk/provider';
 import type { FinishReason, Usage } from '#core/run.ts';
 import { ModelError, type ModelEvent } from '#ports/model.ts';
 import { type Asked, connectionError, httpError } from '../errors.ts';
 
 type Part = LanguageModelV4StreamPart;
+type ProviderMetadata = SharedV4ProviderMetadata;
 
 /** Reads the parts of one answer in order. */
 export interface PartReader {
@@ -28,6 +35,8 @@ const FINISH: Record<string, FinishReason> = {
 export function createPartReader(asked: Asked): PartReader {
   /** The SDK's id of a tool call → our number, and whether its arguments were streamed. */
   const calls = new Map<string, { call: number; streamed: boolean }>();
+  /** What comes with each block of reasoning. */
+  const blocks = new Map<string, ProviderMetadata>();
   let spoke = false;
   let finished = false;
 
@@ -73,9 +82,19 @@ export function createPartReader(asked: Asked): PartReader {
         case 'text-delta':
           if (part.delta !== '') say({ type: 'text', text: part.delta }, out);
           break;
+        case 'reasoning-start':
+          blocks.set(part.id, part.providerMetadata ?? {});
+          break;
         case 'reasoning-delta':
           if (part.delta !== '') say({ type: 'reasoning', text: part.delta }, out);
+          if (part.providerMetadata) blocks.set(part.id, merged(blocks.get(part.id), part.providerMetadata));
           break;
+        case 'reasoning-end': {
+          const facts = merged(blocks.get(part.id), part.providerMetadata);
+          if (Object.keys(facts).length > 0) out.push({ type: 'signature', call: null, text: JSON.stringify(facts) });
+          out.push({ type: 'reasoning-end' });
+          break;
+        }
         case 'tool-input-start':
           if (!part.providerExecuted) open(part.id, part.toolName, out);
           break;
@@ -90,6 +109,9 @@ export function createPartReader(asked: Asked): PartReader {
           if (part.providerExecuted) break;
           const known = calls.get(part.toolCallId) ?? open(part.toolCallId, part.toolName, out);
           if (!known.streamed) say({ type: 'tool-arguments', call: known.call, text: part.input }, out);
+          if (part.providerMetadata) {
+            out.push({ type: 'signature', call: known.call, text: JSON.stringify(part.providerMetadata) });
+          }
           break;
         }
         case 'finish': {
@@ -108,6 +130,13 @@ export function createPartReader(asked: Asked): PartReader {
       if (!finished) throw brokenOff();
     },
   };
+}
+
+/** By provider: what came last of each field. */
+function merged(one: ProviderMetadata = {}, other: ProviderMetadata = {}): ProviderMetadata {
+  const all = { ...one };
+  for (const [provider, facts] of Object.entries(other)) all[provider] = { ...all[provider], ...facts };
+  return all;
 }
 
 function usageOf({ inputTokens, outputTokens }: LanguageModelV4Usage): Usage {

@@ -163,7 +163,7 @@ async function* answer(
   let taken = Promise.withResolvers<void>();
 
   try {
-    const options = toCallOptions(request, AbortSignal.any([signal, left.signal]));
+    const options = toCallOptions(model.provider, request, AbortSignal.any([signal, left.signal]));
     const { stream } = await Promise.resolve(model.doStream(options)).catch(failed);
     const parts = stream.getReader();
     const pumped = (async () => {

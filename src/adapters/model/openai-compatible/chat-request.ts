@@ -2,6 +2,7 @@
 
 import type { MessageItem, Part } from '#core/turn.ts';
 import type { ModelRequest } from '#ports/model.ts';
+import type { ReasoningField } from './chunk.ts';
 
 interface ToolCall {
   id: string;
@@ -13,7 +14,7 @@ type Content = string | ({ type: 'text'; text: string } | { type: 'image_url'; i
 
 type ChatMessage =
   | { role: 'system' | 'user'; content: Content }
-  | { role: 'assistant'; content: string | null; tool_calls?: ToolCall[] }
+  | ({ role: 'assistant'; content: string | null; tool_calls?: ToolCall[] } & { [F in ReasoningField]?: string })
   | { role: 'tool'; tool_call_id: string; content: string };
 
 /**
@@ -44,8 +45,9 @@ export function inNewWords(parameters: Record<string, unknown>): Record<string, 
 }
 
 /**
- * Turns as chat messages. Assistant items that follow each other are one message. Reasoning and searches are left out,
- * and so is a call without an output, or an output without its call: every server refuses those.
+ * Turns as chat messages. Assistant items that follow each other are one message. Searches are left out, and so is a call
+ * without an output, or an output without its call: every server refuses those. Reasoning goes back with the calls it led
+ * to, as long as the answer is the same one: some models refuse to go on without it.
  */
 export function toMessages({ system, turns }: Pick<ModelRequest, 'system' | 'turns'>): ChatMessage[] {
   const messages: ChatMessage[] = system === '' ? [] : [{ role: 'system', content: system }];
@@ -62,8 +64,15 @@ export function toMessages({ system, turns }: Pick<ModelRequest, 'system' | 'tur
     return made;
   };
 
-  for (const item of items) {
-    if (item.type === 'message' && item.role === 'assistant') {
+  const question = items.findLastIndex((item) => item.type === 'message' && item.role === 'user');
+  /** What was thought before the next call. */
+  let thought: { field: ReasoningField; text: string } | null = null;
+
+  for (const [at, item] of items.entries()) {
+    if (item.type === 'reasoning') {
+      const field = fieldOf(item.signature);
+      if (field !== null && at > question) thought = { field, text: item.text };
+    } else if (item.type === 'message' && item.role === 'assistant') {
       const text = textOf(item.content);
       if (text === '') continue;
       const message = assistant();
@@ -74,11 +83,20 @@ export function toMessages({ system, turns }: Pick<ModelRequest, 'system' | 'tur
       const call = { name: item.name, arguments: item.arguments === '' ? '{}' : item.arguments };
       const message = assistant();
       message.tool_calls = [...(message.tool_calls ?? []), { id: item.callId, type: 'function', function: call }];
+      if (thought !== null) message[thought.field] = thought.text;
+      thought = null;
     } else if (item.type === 'function_call_output' && called.has(item.callId)) {
       messages.push({ role: 'tool', tool_call_id: item.callId, content: item.output });
     }
   }
   return messages;
+}
+
+/** Null where it is another provider's. */
+function fieldOf(signature: string | undefined): ReasoningField | null {
+  if (signature === undefined) return null;
+  const { field } = JSON.parse(signature) as { field?: unknown };
+  return field === 'reasoning_content' || field === 'reasoning' ? field : null;
 }
 
 /** Text alone goes as a string, which every server takes; with an image, as parts. */

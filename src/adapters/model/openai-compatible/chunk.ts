@@ -52,6 +52,9 @@ export function plainDelta(chunk: unknown): { reasoning: boolean; text: string }
   return { reasoning: true, text: thought };
 }
 
+/** The two names of reasoning; a server takes back what it gives. */
+export type ReasoningField = 'reasoning_content' | 'reasoning';
+
 interface Call {
   index: number | null;
   id: string | null;
@@ -64,6 +67,8 @@ export function createChunkReader(asked: Asked): ChunkReader {
   const calls: Call[] = [];
   let reason: FinishReason | null = null;
   let usage: Usage | null = null;
+  /** Where it has its reasoning. */
+  let field: ReasoningField | null = null;
 
   const say = (type: 'text' | 'reasoning', text: unknown, out: ModelEvent[]) => {
     if (typeof text !== 'string' || text === '') return;
@@ -112,6 +117,9 @@ export function createChunkReader(asked: Asked): ChunkReader {
       if (!choice) return;
       const delta = record(choice.delta ?? choice.message);
       say('reasoning', delta.reasoning_content || delta.reasoning, out);
+      if (delta.reasoning_content || delta.reasoning) {
+        field ??= delta.reasoning_content ? 'reasoning_content' : 'reasoning';
+      }
       if (Array.isArray(delta.content)) {
         // Mistral's list of parts, a thinking part holding parts itself.
         for (const part of delta.content.map(record)) {
@@ -131,8 +139,10 @@ export function createChunkReader(asked: Asked): ChunkReader {
     finish(out) {
       reader.done = true;
       if (usage) out.push({ type: 'usage', usage });
+      const hasCalled = calls.some(({ named }) => named);
+      if (hasCalled && field !== null) out.push({ type: 'signature', call: null, text: JSON.stringify({ field }) });
       // Some servers say `stop` after a tool call.
-      const called = calls.some(({ named }) => named) && (reason ?? 'stop') === 'stop';
+      const called = hasCalled && (reason ?? 'stop') === 'stop';
       out.push({ type: 'finish', reason: called ? 'tool_calls' : (reason ?? 'stop') });
     },
     end(out) {
