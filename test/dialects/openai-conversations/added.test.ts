@@ -301,6 +301,16 @@ describe('openai-conversations, what is added', () => {
     assert.ok(page.has_more && page.data.length < 8, `a page ends at 4 MiB: ${page.data.length} items`);
   });
 
+  it('makes one conversation of 50 equal requests at once', async () => {
+    const ann = server.client();
+    const headers = { 'idempotency-key': 'crowd' };
+    const body = { title: 'One', items: [user('a'), assistant('b')] };
+    const send = () => ann.request('POST', '/v1/conversations', { headers, body });
+    const answers = await Promise.all(Array.from({ length: 50 }, send));
+    assert.equal(new Set(answers.map(({ status, text }) => `${status} ${text}`)).size, 1);
+    assert.equal((await list(ann)).data.length, 1);
+  });
+
   it('does each write once for one Idempotency-Key', async () => {
     const ann = server.client();
     const { id } = await create(ann, { items: [user('One'), assistant('1')] });

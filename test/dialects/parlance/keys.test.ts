@@ -207,6 +207,10 @@ describe('keys and invites', () => {
     assert.deepEqual((await send(admin, '/v1/invites', { name: 'guest' })).text, invite.text);
     headers['idempotency-key'] = 'three';
     assert.notEqual((await send(admin, '/v1/invites', { name: 'guest' })).text, invite.text);
+    headers['idempotency-key'] = 'crowd';
+    const crowd = await Promise.all(Array.from({ length: 20 }, () => send(admin, '/v1/keys', { user: 'crowd' })));
+    assert.equal(new Set(crowd.map(({ status, text }) => `${status} ${text}`)).size, 1, '20 at once are one');
+    assert.equal(await whoAmI((JSON.parse(crowd[0]?.text ?? '') as Key).key), 'crowd');
     const { id } = await make({ user: 'gone' });
     headers['idempotency-key'] = 'four';
     const revoke = () => admin.request('DELETE', `/v1/keys/${id}`, { headers });
