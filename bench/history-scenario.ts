@@ -27,7 +27,7 @@ const search = (rank: number, more = '') => get(`/v1/conversations?limit=20&quer
 export const history: Scenario = {
   title: 'History: many messages, read and searched while 500 a second are written',
   async run(bench) {
-    const { messages = 100_000, rounds = 3, seconds = 10, rate = 500 } = bench.sizes;
+    const { messages = 100_000, rounds = 2, seconds = 5, rate = 500 } = bench.sizes;
     const { conversations = Math.ceil(messages / 100) } = bench.sizes;
     const folder = newFolder(bench);
     const built = performance.now();

@@ -41,10 +41,7 @@ export function createSearch(files: DataFiles, onProblem: (problem: Error) => vo
   let closed = false;
 
   // What was deleted just before a crash must leave the index though nothing else is written.
-  telling = setTimeout(() => {
-    telling = null;
-    if (isBehind(files)) tell();
-  }, START_MS).unref();
+  wake();
   return { searchConversations, wake, close };
 
   function wake(): void {
@@ -54,7 +51,8 @@ export function createSearch(files: DataFiles, onProblem: (problem: Error) => vo
 
   function tell(): void {
     telling = null;
-    if (performance.now() - failedAt > RESTART_MS) post(null);
+    if (thread === null && (performance.now() - failedAt < RESTART_MS || !isBehind(files))) return;
+    post(null);
   }
 
   function post(call: SearchCall): void {
