@@ -2,6 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { createServer as createHttpServer } from 'node:http';
+import { type AddressInfo, createServer } from 'node:net';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { messageText, parseEvents } from '../support/event-source.ts';
 import { type ModelCall, type ModelServer, startModelServer } from '../support/model-server.ts';
@@ -219,6 +221,62 @@ describe('a failure', () => {
       [['Seen once.'], ['Seen too.']],
     );
     assert.match(systemOf(model.calls.at(-1)), /It is not on the public internet\./);
+  });
+});
+
+describe('whatever a search finds', () => {
+  test('nothing of this machine or its network is connected to, by a result, a redirect or the model’s own wish', async () => {
+    let touched = 0;
+    const canary = createServer((socket) => {
+      touched++;
+      socket.destroy();
+    });
+    await new Promise<void>((resolve) => canary.listen(0, resolve));
+    const { port } = canary.address() as AddressInfo;
+    const hosts = ['127.0.0.1', 'localhost', '[::1]', '[::ffff:7f00:1]', '2130706433', '0x7f.1', '0.0.0.0', '[::]'];
+    const addresses = hosts.flatMap((host) => [`http://${host}:${port}/`, `https://${host}:${port}/x`]);
+    const client = server.client();
+    for (const [i, address] of addresses.entries()) {
+      web.pages['/on'] = (_, response) => response.writeHead(302, { location: address }).end();
+      web.finds(
+        { title: 'A', url: address, content: 'Seen.' },
+        { title: 'B', url: web.at(`/on?${i}`), content: 'Seen.' },
+      );
+      model.next(
+        { tools: [{ name: 'open_page', arguments: JSON.stringify({ url: address }) }] },
+        { text: 'It was seen [1].' },
+      );
+      const { done } = await askInternet(client, 'What is there?');
+      for (const { evidence } of done.sources) assert.equal(evidence?.quotes[0], 'Seen.');
+      assert.match(String(model.calls.at(-1)?.body.messages.at(-1)?.content), /could not be read/, address);
+    }
+    assert.equal(touched, 0);
+    canary.close();
+  });
+
+  test('an engine that says nothing can be stopped, and the answer ends', async () => {
+    let asked: () => void = () => undefined;
+    const searched = new Promise<void>((resolve) => {
+      asked = resolve;
+    });
+    const silent = createHttpServer(() => asked());
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+    const env = { SEARXNG_URL: `http://127.0.0.1:${(silent.address() as AddressInfo).port}` };
+    const other = await startServer({ model: model.url, env });
+    const client = other.client();
+    const { body: chat } = await client.request<{ id: string }>('POST', '/chats/create', { body: { name: 'A' } });
+    await client.request('POST', '/conversations/create', {
+      body: { chat_id: chat.id, role: 'Human', message: 'Who?' },
+    });
+    const stream = await client.open('GET', `/conversations/inference_internet/${chat.id}`);
+    await searched;
+    const calls = model.calls.length;
+    assert.equal((await client.request('POST', `/ui/chat/${chat.id}/stop`)).status, 204);
+    assert.match(await stream.ended, /event: done\ndata: .*"finish_reason":"cancelled"/);
+    assert.equal(model.calls.length, calls);
+    silent.close();
+    silent.closeAllConnections();
+    await other.close();
   });
 });
 
