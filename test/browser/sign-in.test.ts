@@ -82,6 +82,17 @@ describeBrowser('signing in', ({ visit }) => {
     await page.getByRole('button', { name: 'Sign in' }).click();
     await shows(page, 'Kept.');
     assert.equal(await answers(page).count(), 1);
+
+    // Somebody else on the same page sees nothing of it, what was begun neither.
+    await field(page).fill('A secret that is begun');
+    await keys.revoke(second);
+    await page.getByText('You were signed out.').waitFor();
+    await page.getByLabel('Key').fill((await keys.create({ user: 'mallory' })).secret);
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByText('Conversations you begin are listed here.').waitFor();
+    assert.equal(new URL(page.url()).pathname, '/');
+    assert.equal(await field(page).inputValue(), '');
+    assert.equal(await page.getByText('Keep this').count(), 0);
   });
 
   it('with an invite works once, and opens the app', async () => {

@@ -9,7 +9,7 @@ import { goToNew } from '../state/route.ts';
 import { offered } from '../state/session.ts';
 import { useStore } from '../state/store.ts';
 import { text } from '../text.ts';
-import { Button, Spinner } from '../ui/controls.tsx';
+import { Button } from '../ui/controls.tsx';
 import { Composer } from './composer.tsx';
 import { GuideNote } from './guide-note.tsx';
 import type { Actions } from './message.tsx';
@@ -175,12 +175,4 @@ function summaryOf(message: Message | undefined): string {
   if (status !== 'completed' && status !== null) return text.chat.ended[status];
   const said = textOfMessage(message);
   return `${text.chat.complete} ${said.slice(0, SPOKEN)}${said.length > SPOKEN ? '…' : ''}`;
-}
-
-export function ChatLoading() {
-  return (
-    <div className="grid h-full place-items-center">
-      <Spinner className="[&>span]:size-6" />
-    </div>
-  );
 }

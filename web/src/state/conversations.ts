@@ -27,7 +27,7 @@ export interface ListState {
 const EMPTY: ListState = { load: 'loading', data: [], next: null, loadingMore: false };
 
 /** What can be taken back for this long. */
-export const UNDO_MS = 6_000;
+const UNDO_MS = 6_000;
 /** Changes of one conversation that come together are read once. */
 const GATHER_MS = 60;
 
@@ -60,12 +60,6 @@ export function followConversations(): () => void {
     onLine: (on) => connected.set(on),
   });
   return () => control.abort();
-}
-
-/** Forgets everything: somebody else is asking now. */
-export function clearConversations(): void {
-  conversations.set(EMPTY);
-  archive.set(EMPTY);
 }
 
 export async function reload(): Promise<void> {
@@ -153,7 +147,7 @@ async function readGathered(): Promise<void> {
 }
 
 /** Puts a conversation where its activity says, in the list it belongs to. */
-export function put(conversation: Conversation): void {
+function put(conversation: Conversation): void {
   const into = conversation.archived ? archive : conversations;
   const other = conversation.archived ? conversations : archive;
   remove(other, conversation.id);
@@ -224,11 +218,6 @@ export function removeLater(conversation: Conversation): void {
       },
     },
   });
-}
-
-/** Whether it is as good as deleted. */
-export function isRemoving(id: string): boolean {
-  return removing.has(id);
 }
 
 function leave(id: string): void {

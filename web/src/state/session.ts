@@ -68,9 +68,24 @@ function take(wire: WireSession): void {
   }
   const local = wire.access === 'local';
   const user = (local ? recall('user') : null) ?? wire.user;
+  if (isSomebodyElse(user)) return;
   actAs(local && user !== wire.user ? user : null);
   const { version, models } = wire.server;
   session.set({ state: 'known', local, user, scopes: wire.scopes, version, models });
+}
+
+let lastUser: string | null = null;
+
+/** What is shown and was begun here is only for whom it was: somebody else gets a new page. */
+function isSomebodyElse(user: string): boolean {
+  const isShown = lastUser !== null && lastUser !== user;
+  lastUser = user;
+  if (recall('last-user') !== user) {
+    remember('drafts', null);
+    remember('last-user', user);
+  }
+  if (isShown) location.assign('/');
+  return isShown;
 }
 
 /** Throws `ApiError`. */
@@ -104,7 +119,7 @@ export function keepOwnerKey(key: string): void {
   ownerKey.set(key);
 }
 
-export function forgetOwnerKey(): void {
+function forgetOwnerKey(): void {
   writeTab('owner-key', null);
   ownerKey.set(null);
 }
