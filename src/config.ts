@@ -62,6 +62,7 @@ export interface Config {
     maxRuns: number;
     maxRunsPerUser: number;
     maxStreamsPerUser: number;
+    maxConnections: number;
   };
   /** How often tools may be run in one answer; milliseconds of one call; UTF-16 units of its result. */
   tools: { rounds: number; timeout: number; maxResult: number };
@@ -131,6 +132,7 @@ const variables = {
   PARLANCE_MAX_RUNS: [parse.integer(1, 1e6), '10000'],
   PARLANCE_MAX_RUNS_PER_USER: [parse.integer(1, 1e6), '1000'],
   PARLANCE_MAX_STREAMS_PER_USER: [parse.integer(1, 1e6), '1000'],
+  PARLANCE_MAX_CONNECTIONS: [parse.integer(1, 1e6), '20000'],
   PARLANCE_MAX_TOOL_ROUNDS: [parse.integer(1, 1000), '8'],
   PARLANCE_MAX_TOOL_RESULT: [parse.size(1024, 1024 ** 2), '64KiB'],
   PARLANCE_TIMEOUT_TOOL: [parse.seconds(3600), '60'],
@@ -212,6 +214,7 @@ export async function loadConfig(env: Env, cwd: string): Promise<Config> {
       maxRuns: set.PARLANCE_MAX_RUNS,
       maxRunsPerUser: set.PARLANCE_MAX_RUNS_PER_USER,
       maxStreamsPerUser: set.PARLANCE_MAX_STREAMS_PER_USER,
+      maxConnections: set.PARLANCE_MAX_CONNECTIONS,
     },
     tools: {
       rounds: set.PARLANCE_MAX_TOOL_ROUNDS,

@@ -200,9 +200,8 @@ export async function serve(config: Config): Promise<Running> {
   const server = await createServer({
     options: {
       ...access,
+      ...config.bounds,
       port: config.listen.port,
-      maxBody: config.bounds.maxBody,
-      maxStreamsPerUser: config.bounds.maxStreamsPerUser,
     },
     dialects: dialectsOf(services),
     gate: {

@@ -69,6 +69,7 @@ test('everything has the documented default', async () => {
       maxRuns: 10_000,
       maxRunsPerUser: 1000,
       maxStreamsPerUser: 1000,
+      maxConnections: 20_000,
     },
     tools: { rounds: 8, timeout: 60_000, maxResult: 64 * 1024 },
     titles: 'model',
@@ -142,6 +143,7 @@ const accepted: [name: string, text: string, read: (c: Awaited<ReturnType<typeof
     ['PARLANCE_MAX_RUNS', '5', (c) => c.bounds.maxRuns, 5],
     ['PARLANCE_MAX_RUNS_PER_USER', '6', (c) => c.bounds.maxRunsPerUser, 6],
     ['PARLANCE_MAX_STREAMS_PER_USER', '7', (c) => c.bounds.maxStreamsPerUser, 7],
+    ['PARLANCE_MAX_CONNECTIONS', '8', (c) => c.bounds.maxConnections, 8],
     ['PARLANCE_TITLES', 'off', (c) => c.titles, 'off'],
     ['LOG_LEVEL', 'debug', (c) => c.logLevel, 'debug'],
   ];

@@ -29,6 +29,8 @@ export interface HttpOptions extends AccessOptions {
   maxBody: number;
   /** Streams, sockets and requests that wait for an answer. */
   maxStreamsPerUser: number;
+  /** Of each address it listens on. */
+  maxConnections: number;
 }
 
 export interface HttpParts {
@@ -70,7 +72,8 @@ export interface HttpServer {
 }
 
 const MAX_HEAD = 16 * 1024;
-const MAX_CONNECTIONS = 20_000;
+/** That connections are refused is logged at most this often, in milliseconds. */
+const TELL_DROPS_MS = 60_000;
 /** A stream may take as long as it wants once its request is complete. */
 const LIMITS: TimeLimits = {
   headersTimeout: 10_000,
@@ -119,7 +122,7 @@ export async function createServer(parts: HttpParts): Promise<HttpServer> {
   const endOf = registerRoutes(app, dialects, { serve, metrics, maxBody: options.maxBody, fallback: system });
   app.setNotFoundHandler((request, reply) => void serve.refuse(endOf(request.raw.url ?? ''), request, reply));
   const { server } = app;
-  server.maxConnections = MAX_CONNECTIONS;
+  boundConnections(server);
   // An upload that would be refused anyway is not asked for: `readBody` says to go on.
   server.on('checkContinue', app.routing);
   server.on('checkExpectation', app.routing);
@@ -140,6 +143,20 @@ export async function createServer(parts: HttpParts): Promise<HttpServer> {
 
   return { listen, stop, close };
 
+  function boundConnections(one: NetServer): void {
+    const { maxConnections } = options;
+    let told = Number.NEGATIVE_INFINITY;
+    one.maxConnections = maxConnections;
+    one.on('drop', () => {
+      if (monotonic() - told < TELL_DROPS_MS) return;
+      told = monotonic();
+      log.warn(
+        { maxConnections },
+        'Connections are closed as they come: as many as may be are open; raise PARLANCE_MAX_CONNECTIONS',
+      );
+    });
+  }
+
   async function listen(): Promise<string[]> {
     const [first = '127.0.0.1', ...others] = options.listen;
     try {
@@ -149,6 +166,7 @@ export async function createServer(parts: HttpParts): Promise<HttpServer> {
       for (const host of others) {
         const side = await listenBeside(server, host, port);
         if (side === null) continue;
+        boundConnections(side);
         sides.push(side);
         urls.push(urlOf(host, port));
       }
@@ -190,7 +208,6 @@ const HTTP_OPTIONS: ServerOptions = {
 /** A second address for the same server. Null where the machine has no such address. */
 async function listenBeside(server: Server, host: string, port: number): Promise<NetServer | null> {
   const side = createNetServer({ allowHalfOpen: true, noDelay: true }, (socket) => server.emit('connection', socket));
-  side.maxConnections = MAX_CONNECTIONS;
   try {
     await new Promise<void>((resolve, reject) => {
       side.once('error', reject);

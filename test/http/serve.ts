@@ -65,6 +65,7 @@ export async function serve({ dialects, limits, findUnanswered, webFolder, ...gi
       publicUrl: null,
       maxBody: 64 * 1024,
       maxStreamsPerUser: 1000,
+      maxConnections: 1000,
       ...given,
     },
     dialects,

@@ -263,6 +263,22 @@ describe('the server’s own paths', () => {
   });
 });
 
+test('more connections than may be are closed as they come, which is logged once; whoever leaves makes room', async () => {
+  const at = await serve({ dialects: [table], maxConnections: 2 });
+  const [one, two] = [await open(at, ''), await open(at, '')];
+  for (let i = 0; i < 3; i++) await closed((await open(at, '')).resume());
+  const told = at.logs.filter(({ message }) => message.includes('PARLANCE_MAX_CONNECTIONS'));
+  assert.deepEqual(
+    told.map(({ level, facts }) => [level, facts]),
+    [['warn', { maxConnections: 2 }]],
+  );
+  one.destroy();
+  await closed(one);
+  await settled();
+  assert.equal((await call(at, 'GET', '/t/get')).status, 200);
+  two.destroy();
+});
+
 describe('time limits', () => {
   const limits = { headersTimeout: 200, requestTimeout: 400, keepAliveTimeout: 300, connectionsCheckingInterval: 50 };
 

@@ -15,7 +15,7 @@ import { type Caller, createCaller, expect, liveBytes, makeChat, memoryEnv, tort
 const USER = 'reader';
 /** One character a delta; the largest answer there is, over some three and a half minutes. */
 const CHARACTERS = 1024 * 1024;
-const PER_TICK = 50;
+const PER_SECOND = 5000;
 const TICK_MS = 10;
 const MEASURE_MS = 8000;
 /** By then readers that stop have got all there is room for, and those that leave are gone. */
@@ -137,9 +137,11 @@ async function startDripModel(): Promise<{ url: string; close(): Promise<void> }
   const frames = Array.from({ length: 26 }, (_, i) => chunk({ content: CHAR(i) }, null));
   const drip = async (response: ServerResponse) => {
     response.writeHead(200, { 'content-type': 'text/event-stream' });
+    const began = performance.now();
     for (let sent = 0; sent < CHARACTERS && !response.destroyed; ) {
       let text = '';
-      for (let i = 0; i < PER_TICK && sent < CHARACTERS; i++, sent++) text += frames[sent % 26];
+      const due = Math.min(CHARACTERS, ((performance.now() - began) / 1000) * PER_SECOND);
+      for (; sent < due; sent++) text += frames[sent % 26];
       if (!response.write(text)) await new Promise((resolve) => response.once('drain', resolve));
       await wait(TICK_MS);
     }
