@@ -53,12 +53,12 @@ export const readers: Scenario = {
           await wait(SETTLE_MS);
           with_.push(await write(caller, other, MEASURE_MS));
           // What they alone hold is what goes with them: the answer itself grows in memory meanwhile.
-          if (round === 0) memory = await liveBytes(server, file);
+          if (round === rounds - 1) memory = await liveBytes(server, file);
         } finally {
           await stopped.leave();
         }
         await wait(SETTLE_MS);
-        if (round === 0) memory -= await liveBytes(server, file);
+        if (round === rounds - 1) memory -= await liveBytes(server, file);
         without.push(await write(caller, other, MEASURE_MS));
       }
       if (ended) evidence.push('The answer ended before everything was measured: ask for fewer --rounds');
