@@ -208,7 +208,8 @@ interface WireConversation {
 interface WireItem {
   type: string;
   role: 'user' | 'assistant';
-  content: { text: string }[];
+  /** Of messages. */
+  content?: { text: string }[];
 }
 
 /** Conversations and Responses, which are one API. */
@@ -222,13 +223,13 @@ const openai: DialectUse = {
   async say(client, { id }, input) {
     const body = { conversation: `conv_${id}`, input };
     const { output } = await ok(client.request<{ output: WireItem[] }>('POST', '/v1/responses', { body }));
-    return output.map(({ content }) => content[0]?.text).join('');
+    return output.map(({ content }) => content?.[0]?.text ?? '').join('');
   },
   async lines(client, { id }) {
     const path = `/v1/conversations/conv_${id}/items?order=asc&limit=100`;
     const { data } = await ok(client.request<{ data: WireItem[] }>('GET', path));
     const said = data.filter(({ type, role }) => type === 'message' && (role === 'user' || role === 'assistant'));
-    return said.map(({ role, content }): Line => `${role}: ${content[0]?.text}`);
+    return said.map(({ role, content }): Line => `${role}: ${content?.[0]?.text}`);
   },
   async list(client) {
     const { data } = await ok(client.request<{ data: WireConversation[] }>('GET', '/v1/conversations?limit=100'));

@@ -337,6 +337,24 @@ describe('Open Responses', () => {
   });
 });
 
+describe('A conversation that is deleted in the middle of a tool', () => {
+  it('stays deleted, and the next answer has its tools', async () => {
+    const client = server.client();
+    const chat = openChat(server, client, 'deleted');
+    model.next({ text: 'Wait.', tools: [{ name: 'it__hang', arguments: '{}' }] });
+    const sent = chat.sendMessage({ text: 'Go' });
+    await until(() => JSON.stringify(chat.messages[1]?.parts ?? []).includes('"input-available"'));
+    const [own] = (await client.request<{ id: string }[]>('GET', '/conversations')).body;
+    assert.equal((await client.request('DELETE', `/conversations/${own?.id}`)).status, 200);
+    await sent;
+    assert.notEqual(chat.error, undefined);
+    assert.equal((await client.request('GET', '/ui/chat/deleted')).status, 404);
+    useTool('it__read', { text: 'on' });
+    const { answer } = await (DIALECTS[0] as (typeof DIALECTS)[0]).begin(client, 'Go on');
+    assert.equal(answer, 'Wait.\n\nIt gave: read on');
+  });
+});
+
 describe('A server that ends in the middle of a tool', () => {
   it('keeps what was said, runs nothing again, and the answer is incomplete in every dialect', async () => {
     const client = server.client();
@@ -344,11 +362,7 @@ describe('A server that ends in the middle of a tool', () => {
     model.next({ text: 'Wait.', tools: [{ name: 'it__hang', arguments: '{}' }] });
     const sent = chat.sendMessage({ text: 'Go' });
     await model.call(0);
-    for (;;) {
-      const parts = JSON.stringify(chat.messages[1]?.parts ?? []);
-      if (parts.includes('"input-available"')) break;
-      await new Promise(setImmediate);
-    }
+    await until(() => JSON.stringify(chat.messages[1]?.parts ?? []).includes('"input-available"'));
     // What was shown is logged within 50 ms.
     await new Promise((resolve) => setTimeout(resolve, 300));
     await server.kill();
@@ -377,6 +391,10 @@ describe('A server that ends in the middle of a tool', () => {
     await server.start();
   });
 });
+
+async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await new Promise(setImmediate);
+}
 
 interface Asking {
   state: string;
