@@ -140,7 +140,7 @@ const KNOWN: Record<string, Facts> = {
   // A conversation of somebody else's in `X-Conversation-ID` makes one of one's own: tested with that dialect.
   'POST /v1/chat/completions': {
     body: { messages: [{ role: 'user', content: 'Hi' }] },
-    plain: ['model', 'messages', 'stream', 'stream_options', 'include_usage', 'store', 'tools', 'n'],
+    plain: `model messages stream stream_options include_usage store tools n web_search_options`.split(' '),
     asks: true,
   },
   'POST /v1/responses': {
@@ -208,6 +208,7 @@ const KNOWN: Record<string, Facts> = {
       'assistant',
       'webSearch',
       'tools',
+      'approvals',
     ],
     asks: true,
   },
