@@ -66,7 +66,7 @@ function endOf({ turn }: Facts, ended: Ended): State {
 }
 
 /** "Every `ResponseResource` key is always present": what it is without being asked for. */
-const UNASKED: Partial<WireResponse> = {
+export const UNASKED: Partial<WireResponse> = {
   previous_response_id: null,
   tools: [],
   tool_choice: 'auto',

@@ -12,7 +12,7 @@ import { namedIn } from '../standard/decode.ts';
 import { toList, toWireItems } from '../standard/encode.ts';
 import { item, listOf, page, type WirePage } from '../standard/schema.ts';
 import { functionsOf, toAfter, toAgain, toInput, toTool, toWish } from './decode.ts';
-import { createEncoder, DONE, failureOf, toEndedResponse, toFrame, toResponse, toUsage } from './encode.ts';
+import { createEncoder, DONE, failureOf, toEndedResponse, toFrame, toResponse, toUsage, UNASKED } from './encode.ts';
 import * as schema from './schema.ts';
 import { openSocket } from './socket.ts';
 
@@ -51,26 +51,7 @@ const RESPONSE = {
   usage: USAGE,
   conversation: null,
   instructions: null,
-  previous_response_id: null,
-  tools: [],
-  tool_choice: 'auto',
-  parallel_tool_calls: true,
-  max_tool_calls: null,
-  max_output_tokens: null,
-  text: { format: { type: 'text' } },
-  reasoning: null,
-  temperature: 1,
-  top_p: 1,
-  presence_penalty: 0,
-  frequency_penalty: 0,
-  top_logprobs: 0,
-  truncation: 'disabled',
-  store: true,
-  background: false,
-  service_tier: 'default',
-  metadata: {},
-  safety_identifier: null,
-  prompt_cache_key: null,
+  ...UNASKED,
 };
 const ANSWERED = { status: 200, description: 'The response', schema: schema.response, example: RESPONSE };
 /** Of a text frame: 20 MiB of images as data URLs would be more than a body may have. */
