@@ -112,9 +112,12 @@ describe('The search index of SQLite', () => {
     assert.equal((await found(store, secret)).length, 5);
     for (const { id } of conversations) await ann.remove(id);
     await documentsToBe(1, folder);
+    // What was erased last is out of the log by the time a search is answered.
     assert.deepEqual(await found(store, 'kept'), [kept.id]);
+    for (const name of ['search.db', 'search.db-wal']) {
+      assert.equal(readFileSync(join(folder, name)).includes(secret), false, name);
+    }
     await store.close();
-    assert.equal(readFileSync(join(folder, 'search.db')).includes(secret), false);
     checkIndex(folder);
   });
 
@@ -229,9 +232,8 @@ describe('The search index of SQLite', () => {
     })();
     const made = await fill(store, 20, 50);
     await searching;
-    await complete(store);
+    await documentsToBe(1000, folder);
     assert.deepEqual((await found(store, 'common')).toSorted(), made.toSorted());
-    assert.equal(numberOfDocuments(folder), 1000);
   });
 
   it('indexes a very long message', async () => {

@@ -6,7 +6,7 @@
 import { closeSync, openSync, rmSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { SQLITE, sqliteCode } from '../sqlite-files.ts';
-import { type Documents, openDocuments } from './documents.ts';
+import { type Documents, openDocuments, STEP_ERASED } from './documents.ts';
 
 /** Of the tables below and of what `wordsIn` makes: a change of either counts it up. */
 const VERSION = 1;
@@ -69,6 +69,7 @@ export function openSearchIndex(paths: { database: string; index: string }, now:
   const main = new DatabaseSync(paths.database, { readOnly: true, timeout: 10_000 });
   main.exec('pragma cache_size = -4096');
   let opened = open(paths.index, main, now());
+  let hasErased = false;
 
   function rebuild(): void {
     opened.database.close();
@@ -76,13 +77,13 @@ export function openSearchIndex(paths: { database: string; index: string }, now:
   }
 
   /** In one snapshot of the main database and one transaction of the index. */
-  function atomically(work: () => boolean): boolean {
+  function atomically<T>(work: () => T): T {
     main.exec('begin');
     opened.database.exec('begin immediate');
     try {
-      const more = work();
+      const result = work();
       opened.database.exec('commit');
-      return more;
+      return result;
     } catch (error) {
       if (opened.database.isTransaction) opened.database.exec('rollback');
       throw error;
@@ -100,7 +101,13 @@ export function openSearchIndex(paths: { database: string; index: string }, now:
     follow: () => atomically(() => opened.documents.follow()),
     erase: () => {
       if (opened.documents.mostAreGone()) rebuild();
-      return atomically(() => opened.documents.erase());
+      const erased = atomically(() => opened.documents.erase());
+      hasErased ||= erased > 0;
+      if (erased === STEP_ERASED) return true;
+      // Older pages of it are still in the log.
+      if (hasErased) opened.database.exec('pragma wal_checkpoint(truncate)');
+      hasErased = false;
+      return false;
     },
     close: () => {
       opened.database.close();

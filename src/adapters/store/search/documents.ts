@@ -8,7 +8,7 @@ import { wordsIn } from '#core/words.ts';
 const STEP_ROWS = 200;
 const STEP_TEXT = 64 * 1024;
 /** Documents one step erases: each takes some milliseconds, as every word of it is cut out of the index. */
-const STEP_ERASED = 4;
+export const STEP_ERASED = 4;
 /** Once so many documents wait to be erased, and they are more than the others, it is cheaper to index those anew. */
 const MANY_GONE = 1000;
 
@@ -61,8 +61,8 @@ interface Place {
 export interface Documents {
   /** One step after the main database; true if there is more. Within a transaction of both databases. */
   follow(): boolean;
-  /** Erases some of what is gone; true if there is more. Within a transaction. */
-  erase(): boolean;
+  /** Erases some of what is gone, and gives how many; fewer than `STEP_ERASED` when that was all. Within a transaction. */
+  erase(): number;
   /** Whether making the index anew is less work than erasing. */
   mostAreGone(): boolean;
   /** Adds the titles of conversations without messages, which no item leads to. */
@@ -91,7 +91,7 @@ export function openDocuments(index: DatabaseSync, main: DatabaseSync): Document
   const insertGoneOf = index.prepare('insert or ignore into gone select number from documents where conversation = ?');
   const freeItem = index.prepare('update documents set item = null where number = ?');
   const freeItemsOf = index.prepare('update documents set item = null where conversation = ?');
-  const selectGone = index.prepare(`select document from gone limit ${STEP_ERASED + 1}`);
+  const selectGone = index.prepare(`select document from gone limit ${STEP_ERASED}`);
   const eraseWords = index.prepare(
     "insert into words (words, rowid, scope, text) select 'delete', number, scope, text from documents where number = ?",
   );
@@ -232,14 +232,14 @@ export function openDocuments(index: DatabaseSync, main: DatabaseSync): Document
     for (const row of selectEmpty.iterate() as Iterable<ConversationRow>) know(row);
   }
 
-  function erase(): boolean {
+  function erase(): number {
     const gone = selectGone.all() as { document: number }[];
-    for (const { document } of gone.slice(0, STEP_ERASED)) {
+    for (const { document } of gone) {
       eraseWords.run(document);
       eraseDocument.run(document);
       eraseGone.run(document);
     }
-    return gone.length > STEP_ERASED;
+    return gone.length;
   }
 
   function mostAreGone(): boolean {

@@ -17,8 +17,8 @@ export type SearchAnswer = [number: number, found: Found | null, error: string |
 
 /** How long a search waits for what was written just before it to be in the index. */
 const CATCH_UP_MS = 20;
-/** After an error, such as a full disk, following begins again with the next write, and not before. */
-const PAUSE_MS = 1000;
+/** After an error, such as a full disk, following begins again with the first write or search after this, and not before. */
+const PAUSE_MS = 10_000;
 
 /** `nice` of this thread. */
 const NICE = 5;
@@ -41,6 +41,7 @@ function comeSecond(): void {
 function serve(port: MessagePort, search: SearchIndex): void {
   let working: NodeJS.Immediate | null = null;
   let pausedUntil = 0;
+  let rebuiltAt = Number.NEGATIVE_INFINITY;
 
   work();
   port.on('message', (call: SearchCall) => {
@@ -56,7 +57,6 @@ function serve(port: MessagePort, search: SearchIndex): void {
 
   function work(): void {
     working = null;
-    if (performance.now() < pausedUntil) return;
     if (attempt(() => search.follow() || search.erase())) working = setImmediate(work);
   }
 
@@ -72,6 +72,7 @@ function serve(port: MessagePort, search: SearchIndex): void {
   }
 
   function attempt(step: () => boolean): boolean {
+    if (performance.now() < pausedUntil) return false;
     try {
       return step();
     } catch (error) {
@@ -80,12 +81,14 @@ function serve(port: MessagePort, search: SearchIndex): void {
     }
   }
 
-  /** A damaged index is made anew at once; anything else is tried again later. */
+  /** A damaged index is made anew at once, but not time and again; anything else is tried again later. */
   function recover(error: unknown): void {
     port.postMessage({ problem: error instanceof Error ? error.message : String(error) });
-    if (isDamaged(error)) {
+    const now = performance.now();
+    if (isDamaged(error) && now - rebuiltAt > PAUSE_MS) {
+      rebuiltAt = now;
       search.rebuild();
       working ??= setImmediate(work);
-    } else pausedUntil = performance.now() + PAUSE_MS;
+    } else pausedUntil = now + PAUSE_MS;
   }
 }
