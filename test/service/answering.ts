@@ -108,6 +108,8 @@ export async function startAnswering(given: Partial<Given> = {}): Promise<Answer
     { guide: null, clock },
   );
   await models.start();
+  // A busy machine may need longer than the start waits.
+  while (models.find(null) === null) await models.refresh();
   const tools: ServerTool[] = [];
   const errors: unknown[] = [];
   const onError = (error: unknown) => void errors.push(error);
