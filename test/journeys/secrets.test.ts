@@ -176,6 +176,26 @@ describe('a server whose every secret is a canary', () => {
     await server.visitor().request('GET', `/chats/?key=${CANARY}&ticket=${userKey}&access_token=${server.ownerKey}`);
   });
 
+  it('a browser that signs in, with right and wrong keys and cookies', async () => {
+    const own = { 'sec-fetch-site': 'same-origin' };
+    const page = server.visitor(own);
+    const { headers } = await page.request('POST', '/v1/session', { body: { key: userKey } });
+    const [cookie = ''] = headers['set-cookie']?.[0]?.split(';') ?? [];
+    const token = cookie.split('=')[1] ?? '';
+    assert.match(token, /^[0-9a-f]{64}$/);
+    secrets['a session’s cookie'] = token;
+    const signedIn = server.visitor({ ...own, cookie });
+    for (const path of ['/v1/session', '/v1/models', '/nothing/here', '/ui/chat/none', '/']) {
+      await call(signedIn, 'GET', path);
+    }
+    await call(signedIn, 'POST', '/ui/chat', '{broken');
+    await call(server.visitor({ cookie }), 'POST', '/ui/chat', {});
+    await call(page, 'POST', '/v1/session', { key: `plk_${CANARY}` });
+    await call(page, 'POST', '/v1/session', { key: { key: userKey } });
+    await call(signedIn, 'GET', `/v1/session?key=${userKey}`);
+    await call(server.visitor({ ...own, cookie: `${cookie}x` }), 'GET', '/v1/session');
+  });
+
   it('the provider was sent its own key, and nobody else’s', () => {
     assert.ok(model.requests.length > 20);
     for (const { headers } of model.calls) assert.equal(headers.authorization, `Bearer ${PROVIDER_KEY}`);
