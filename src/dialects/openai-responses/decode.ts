@@ -140,7 +140,9 @@ function toEcho(body: WireRequest): Record<string, unknown> {
     safety_identifier: body.safety_identifier,
     prompt_cache_key: body.prompt_cache_key,
   };
-  return Object.fromEntries(Object.entries(echo).filter(([, value]) => value != null));
+  const asked = Object.entries(echo).filter(([, value]) => value != null);
+  // Null, too: an answer that is not kept is asked for with the assistant's own.
+  return { ...Object.fromEntries(asked), instructions: body.instructions ?? null };
 }
 
 /** What is otherwise than for the response that is gone on from, or made again. */

@@ -106,7 +106,7 @@ function toResource({ id, run, turn, conversation }: Facts, state: State): WireR
     output: toWireItems(items),
     usage: usage === null ? null : toUsage(usage),
     conversation: conversation === null ? null : { id: formatConversationId(conversation) },
-    instructions: request?.instructions ?? null,
+    instructions: request?.instructions || null,
     ...UNASKED,
     ...echo,
   } as WireResponse;
@@ -131,7 +131,7 @@ function seconds(ms: number): number {
   return Math.floor(ms / 1000);
 }
 
-/** Takes one event: its type, its number, and the rest of its JSON text from the comma on, without the last brace. */
+/** Takes one event: its type, and the whole of it as JSON. */
 export type Emit = (type: string, json: string) => void;
 
 /** An item of the answer as it is being written. */

@@ -270,7 +270,7 @@ describe('A response', () => {
   it('is kept nowhere with store: false, but may go on behind what is kept', async () => {
     const first = await ask(world.me, { input: 'I am Ann' });
     const second = await ask(world.me, { input: 'Who am I?', previous_response_id: first.id, store: false });
-    assert.equal(second.store, false);
+    assert.deepEqual([second.store, second.instructions], [false, null]);
     assert.deepEqual(said()[0], ['user', 'I am Ann']);
     for (const [method, path] of [
       ['GET', ''],
@@ -370,6 +370,7 @@ describe('A response', () => {
       [{ input: 'Hi', top_logprobs: 21 }, 400, 'invalid_request', 'top_logprobs'],
       [{ input: 'Hi', tools: [{ type: 'file_search' }] }, 400, 'invalid_request', 'tools[0].type'],
       [{ input: 'Hi', truncation: 'maybe' }, 400, 'invalid_request', 'truncation'],
+      [{ input: Array(10_001).fill({ role: 'user', content: 'Hi' }) }, 400, 'invalid_request', 'input'],
       [{ input: [{ type: 'file_search_call' }] }, 400, 'invalid_request', 'input[0].type'],
       [{ input: [{ role: 'robot', content: 'Hi' }] }, 400, 'invalid_request', 'input[0].role'],
       [
