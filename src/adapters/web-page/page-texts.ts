@@ -27,7 +27,8 @@ interface Waiting {
 
 const TIMEOUT_MS = 5_000;
 const IDLE_MS = 30_000;
-const MEMORY_MIB = 256;
+/** The young generation is kept small: what it once took, the process keeps after the thread. */
+const MEMORY = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 8 };
 
 export function createPageTexts(limits: { timeoutMs?: number; idleMs?: number } = {}) {
   const { timeoutMs = TIMEOUT_MS, idleMs = IDLE_MS } = limits;
@@ -69,7 +70,7 @@ export function createPageTexts(limits: { timeoutMs?: number; idleMs?: number } 
   function start(): Worker {
     const started = new Worker(new URL('./passage-worker.ts', import.meta.url), {
       env: {},
-      resourceLimits: { maxOldGenerationSizeMb: MEMORY_MIB },
+      resourceLimits: MEMORY,
     });
     started.on('message', settle);
     // Out of memory, or a fault in it: both end the thread.
