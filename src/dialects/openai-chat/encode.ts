@@ -122,7 +122,9 @@ export function toCompletion(
   );
   const reasoning = items.map((item) => (item.type === 'reasoning' ? item.text : '')).join('');
   const text = textOf(items);
-  const annotations = toAnnotations(text, sourcesOf(items));
+  const first = items.findIndex((item) => item.type === 'web_search_call' && item.sources.length > 0);
+  const uncited = textOf(items.slice(0, Math.max(0, first)));
+  const annotations = toAnnotations(text.slice(uncited.length), sourcesOf(items), uncited.length);
   const { id, created } = headOf(run);
   return {
     id,

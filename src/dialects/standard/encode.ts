@@ -40,8 +40,9 @@ function callOf(callId: string, all: readonly Item[]): FunctionCallItem | undefi
 
 /** The items of one turn, or of one answer: what is searched before a text is what it may cite. */
 export function toWireItems(items: readonly Item[]): WireItem[] {
-  const sources = sourcesOf(items);
-  return items.filter((item) => isShown(item, items)).map((item) => toWireItem(item, sources, items));
+  return items.flatMap((item, position) =>
+    isShown(item, items) ? [toWireItem(item, sourcesOf(items.slice(0, position)), items)] : [],
+  );
 }
 
 /**

@@ -184,6 +184,17 @@ describe('Items that are shown', () => {
     );
   });
 
+  it('cite only what was found before them', () => {
+    const said = (id: string): Item => ({ ...messageItem(id, 'assistant', 'See [1].') });
+    const action = { type: 'search' as const, queries: ['q'] };
+    const sources = [{ index: 1, title: 'One', url: 'https://one.example' }];
+    const search: Item = { type: 'web_search_call', id: ID, status: 'completed', action, sources };
+    const counts = toWireItems([said(ID), search, said(ID)]).map((item) =>
+      item.type === 'message' && item.content[0]?.type === 'output_text' ? item.content[0].annotations.length : null,
+    );
+    assert.deepEqual(counts, [0, null, 1]);
+  });
+
   it('are pages of a list with its ends', () => {
     const one = toWireItem(messageItem(ID, 'user', 'Hi'), []);
     listOf(wireItem).parse(toList([one], false));
