@@ -124,9 +124,10 @@ export function createSearch(files: DataFiles, onProblem: (problem: Error) => vo
 
 /** Whether the index lacks something that the main database has; not where there is nothing to have. */
 function isBehind(files: DataFiles): boolean {
-  const main = new DatabaseSync(files.database, { readOnly: true, timeout: 10_000 });
+  let main: DatabaseSync | null = null;
   let index: DatabaseSync | null = null;
   try {
+    main = new DatabaseSync(files.database, { readOnly: true });
     const last = main
       .prepare(`
         select coalesce((select max("row") from items), 0) as item,
@@ -137,11 +138,11 @@ function isBehind(files: DataFiles): boolean {
     const state = index.prepare('select item, change, (select count(*) from gone) as gone from state').get();
     return state?.item !== last?.item || state?.change !== last?.change || state?.gone !== 0;
   } catch {
-    // There is none, or it is damaged.
+    // There is none, or it is damaged: the thread will see.
     return true;
   } finally {
     index?.close();
-    main.close();
+    main?.close();
   }
 }
 
