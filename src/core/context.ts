@@ -1,7 +1,8 @@
 /** What the model is given: the path up to the answered turn, trimmed to the model's window. Pure. */
 
+import { quotePages } from './quoted-pages.ts';
 import type { ContextTurn } from './run.ts';
-import { type Item, isToolResult, joinContinued, messageItem, type Turn, textOf } from './turn.ts';
+import { type Item, isToolResult, joinContinued, messageItem, sourcesOf, type Turn, textOf } from './turn.ts';
 
 /** A rough count of tokens: four ASCII characters, or one other character, are one. Errs on the high side. */
 export function estimateTokens(items: readonly Item[]): number {
@@ -97,15 +98,26 @@ const TAIL = 100;
 /**
  * What a model is given of a path, trimmed to `budget` tokens. An answer and what goes on from it are one message. A path
  * that ends with an answer is to be gone on from: the model is asked to, in words, since not every server takes a last
- * message of the assistant's for the beginning of its own (and some refuse it).
+ * message of the assistant's for the beginning of its own (and some refuse it). The pages it stands on are quoted again.
+ *
+ * @param mark a random text, for `quotePages`
  */
-export function contextOf(path: readonly Turn[], budget: number): ContextTurn[] {
-  const turns = joinContinued(trimContext(path, budget)).map(({ role, items }) => ({ role, items: toldOf(items) }));
-  const last = turns.at(-1);
-  if (last?.role !== 'assistant') return turns;
-  const tail = textOf(last.items)
+export function contextOf(path: readonly Turn[], budget: number, mark: string): ContextTurn[] {
+  const answer = joinContinued(path).at(-1);
+  const asked = answer?.role === 'assistant' ? [messageItem('', 'user', askToGoOn(answer, mark))] : [];
+  const turns = joinContinued(trimContext(path, budget - estimateTokens(asked)));
+  const context: ContextTurn[] = turns.map(({ role, items }) => ({ role, items: toldOf(items) }));
+  if (asked.length > 0) context.push({ role: 'user', items: asked });
+  return context;
+}
+
+function askToGoOn({ items }: Turn, mark: string): string {
+  const tail = textOf(items)
     .slice(-TAIL)
     .replace(/^[\udc00-\udfff]/, '');
-  const ask = messageItem('', 'user', `${GO_ON} Its end, word for word, is: ${JSON.stringify(tail)}`);
-  return [...turns, { role: 'user', items: [ask] }];
+  const ask = `${GO_ON} Its end, word for word, is: ${JSON.stringify(tail)}`;
+  const pages = sourcesOf(items).flatMap(({ evidence, ...page }) =>
+    evidence === undefined ? [] : [{ ...page, quotes: evidence.quotes, unread: '' }],
+  );
+  return pages.length === 0 ? ask : `${quotePages(pages, mark)}\n\n${ask}`;
 }

@@ -142,7 +142,7 @@ export function createModelCalls(parts: {
     if (conversation === null || answers === null) return { system, turns: soFar, tools, parameters };
     const left = budget - own.tokens;
     const path = await store.readContext({ conversation, turn: answers, tokens: left });
-    return { system, turns: [...contextOf(path, left), ...soFar], tools, parameters };
+    return { system, turns: [...contextOf(path, left, ids.secret(8)), ...soFar], tools, parameters };
   }
 
   function failureOf(live: LiveRun, silent: boolean, thrown: unknown): RunError {

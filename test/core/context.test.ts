@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { contextOf, estimateTextTokens, trimContext } from '#core/context.ts';
+import { readQuotedPages } from '#core/quoted-pages.ts';
 import { joinContinued, messageItem, type Role, type Turn, textOf } from '#core/turn.ts';
 
 function turn(id: string, role: Role, text: string): Turn {
@@ -68,7 +69,7 @@ test('an answer and what goes on from it are one message, in the middle of a wor
   const cut = { ...turn('a1', 'assistant', 'An answ'), status: 'incomplete' } as const;
   const rest = { ...turn('a2', 'assistant', 'er'), answers: 'a1' };
   const next = turn('a3', 'assistant', 'by hand');
-  const said = contextOf([turn('q1', 'user', 'One'), cut, rest, next, turn('q2', 'user', 'Two')], 1000);
+  const said = contextOf([turn('q1', 'user', 'One'), cut, rest, next, turn('q2', 'user', 'Two')], 1000, 'mark');
   assert.deepEqual(
     said.map(({ role, items }) => [role, textOf(items)]),
     [
@@ -83,7 +84,7 @@ test('an answer and what goes on from it are one message, in the middle of a wor
 
 test('a path that ends with an answer is to be gone on from, and its end is quoted', () => {
   const long = `${'x'.repeat(200)}😀${'y'.repeat(99)}`;
-  const said = contextOf([turn('q1', 'user', 'One'), turn('a1', 'assistant', long)], 1000);
+  const said = contextOf([turn('q1', 'user', 'One'), turn('a1', 'assistant', long)], 1000, 'mark');
   assert.deepEqual(
     said.map(({ role }) => role),
     ['user', 'assistant', 'user'],
@@ -91,6 +92,27 @@ test('a path that ends with an answer is to be gone on from, and its end is quot
   const asked = textOf(said.at(-1)?.items ?? []);
   assert.match(asked, /cut off/);
   assert(asked.endsWith(`"${'y'.repeat(99)}"`), asked);
+});
+
+test('the pages that an answer stands on are quoted again, to be cited by the same numbers', () => {
+  const evidence = { of: 'page', readAt: 1, hash: 'h', quotes: ['Trees grow.'] } as const;
+  const found = {
+    type: 'web_search_call',
+    id: 's',
+    status: 'completed',
+    action: { type: 'search', queries: ['trees'] },
+    sources: [
+      { index: 2, title: 'Trees', url: 'https://example.com/', evidence: { ...evidence, quotes: ['Trees grow.'] } },
+    ],
+  } as const;
+  const cut = turn('a1', 'assistant', 'As it says [2');
+  const path = [
+    turn('q1', 'user', 'One'),
+    { ...cut, items: [{ ...found, sources: [...found.sources] }, ...cut.items] },
+  ];
+  const asked = textOf(contextOf(path as Turn[], 1000, 'mark').at(-1)?.items ?? []);
+  assert.deepEqual(readQuotedPages(asked), [{ index: 2, title: 'Trees', quotes: ['Trees grow.'] }]);
+  assert(asked.endsWith('"As it says [2"'));
 });
 
 test('what failed without a word leaves an answer as it was', () => {
