@@ -7,6 +7,7 @@ import type { CallToolResult, Client, Tool, Transport } from '@modelcontextproto
 import type { Dispatcher } from 'undici';
 import type { Clock } from '#ports/clock.ts';
 import { boundedFetch } from './bounded-fetch.ts';
+import { codeOf, isNetwork, isUnknownSession, lastLine, reasonOf } from './errors.ts';
 import type { McpServer } from './settings.ts';
 
 export interface Connection {
@@ -36,9 +37,8 @@ const PING_MS = 5_000;
 const END_MS = 1_500;
 const MAX_MESSAGE = 4 * 1024 * 1024;
 const MAX_PAGES = 20;
-/** The end of what a server wrote to its terminal, for the log. */
-const STDERR_KEPT = 1_000;
-const MAX_REASON = 300;
+/** The end of what a server wrote to its terminal: much more than is shown, so that no part of a secret is. */
+const STDERR_KEPT = 4_000;
 
 /** @param parts.onProblem given a sentence for the log, without secrets */
 export function createConnection(
@@ -70,7 +70,7 @@ export function createConnection(
 
   async function call(tool: string, given: Record<string, unknown>, signal: AbortSignal): Promise<CallToolResult> {
     const it = await Promise.race([connected(), aborted(signal)]).catch((error) => {
-      throw new Error(`"${server.name}" cannot be reached: ${reasonOf(error)}. The tool was not run.`);
+      throw new Error(`"${server.name}" cannot be reached: ${reasonOf(error, server.secrets)}. The tool was not run.`);
     });
     try {
       return await ask(it, tool, given, signal);
@@ -94,7 +94,7 @@ export function createConnection(
     if (signal.aborted) void endIfHung(it);
     else if (code === 'CONNECTION_CLOSED' || code === 'NOT_CONNECTED' || isNetwork(error)) void drop(it);
     if (code === 'CONNECTION_CLOSED') return new Error(`"${server.name}" ended in the middle of the call.`);
-    return new Error(`"${server.name}" failed: ${reasonOf(error)}`);
+    return new Error(`"${server.name}" failed: ${reasonOf(error, server.secrets)}`);
   }
 
   async function endIfHung(it: Open): Promise<void> {
@@ -125,7 +125,7 @@ export function createConnection(
         else open = it;
       },
       (error: unknown) => {
-        lastReason = reasonOf(error);
+        lastReason = reasonOf(error, server.secrets);
         notBefore = clock.monotonic() + Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** failures++);
         opening = null;
         if (!closed) onProblem(`The MCP server "${server.name}" cannot be used: ${lastReason}.`);
@@ -162,7 +162,7 @@ export function createConnection(
       it.tools = (await client.listTools(undefined, { timeout: CONNECT_MS })).tools;
       it.session = reach.kind === 'http' && transport.made.sessionId !== undefined;
     } catch (error) {
-      const said = reasonOf(error);
+      const said = reasonOf(error, server.secrets);
       await it.close();
       const written = transport.written();
       throw new Error(written === '' ? said : `${said}; it wrote: ${written}`);
@@ -204,7 +204,7 @@ export function createConnection(
     made.stderr?.on('data', (chunk: Buffer) => {
       written = (written + chunk.toString()).slice(-STDERR_KEPT);
     });
-    return { made, pid: () => made.pid, written: () => plain(written) };
+    return { made, pid: () => made.pid, written: () => lastLine(written, server.secrets) };
   }
 
   async function end(client: Client, transport: { made: Transport; pid(): number | null }): Promise<void> {
@@ -229,65 +229,6 @@ export function createConnection(
     open = null;
     await it?.close();
   }
-
-  /** One line without secrets. */
-  function reasonOf(error: unknown): string {
-    const { message, cause } = error as { message?: unknown; cause?: unknown };
-    const status = statusOf(error);
-    if (status === 401 || status === 403) return `it refuses the key in its headers (${status})`;
-    const code = (cause as { code?: unknown } | undefined)?.code ?? (error as { code?: unknown }).code;
-    const known = typeof code === 'string' ? REASONS[code] : undefined;
-    return known ?? plain(typeof message === 'string' && message !== '' ? message : 'unknown error');
-  }
-
-  function plain(text: string): string {
-    const line = text.replace(/\s+/g, ' ').trim().slice(-STDERR_KEPT);
-    return hideSecrets(line, server.secrets).slice(0, MAX_REASON).toWellFormed();
-  }
-}
-
-const REASONS: Record<string, string> = {
-  ENOENT: 'its command is not found',
-  EACCES: 'its command may not be run',
-  ECONNREFUSED: 'the connection is refused',
-  ECONNRESET: 'the connection was reset',
-  ENOTFOUND: 'its name is not known',
-  EAI_AGAIN: 'its name could not be looked up',
-  ETIMEDOUT: 'connecting took too long',
-  UND_ERR_CONNECT_TIMEOUT: 'connecting took too long',
-  UND_ERR_SOCKET: 'it closed the connection',
-  CONNECTION_CLOSED: 'it ended',
-  REQUEST_TIMEOUT: 'it does not answer',
-};
-
-/** Longest first, so that none hides a part of another. */
-export function hideSecrets(text: string, secrets: readonly string[]): string {
-  return secrets
-    .toSorted((a, b) => b.length - a.length)
-    .reduce((hidden, secret) => hidden.replaceAll(secret, '•••'), text);
-}
-
-function codeOf(error: unknown): unknown {
-  return (error as { code?: unknown }).code;
-}
-
-function statusOf(error: unknown): number | null {
-  const { status } = error as { status?: unknown };
-  return typeof status === 'number' ? status : null;
-}
-
-/**
- * A session that a server does not know is one whose calls it has not run. It has to say 404 (Streamable HTTP, Session
- * Management); many say 400, and what is missing.
- */
-function isUnknownSession(error: unknown): boolean {
-  const status = statusOf(error);
-  return status === 404 || (status === 400 && /session/i.test(String((error as Error).message)));
-}
-
-/** `fetch` failed: the connection, not the answer. */
-function isNetwork(error: unknown): boolean {
-  return error instanceof TypeError && error.cause !== undefined;
 }
 
 function kill(pid: number): void {
