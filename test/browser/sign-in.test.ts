@@ -1,4 +1,4 @@
-/** Signing in outside local mode: by key, by invite; signing out; a key that is revoked under an open page. */
+/** Sessions in a browser: they end with their key, leave nothing for the next person, and begin with an invite. */
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -13,7 +13,7 @@ import { answers, field, say, settled, shows } from './app.ts';
 
 const CLI = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));
 
-describeBrowser('signing in', ({ visit }) => {
+describeBrowser('a session', ({ visit }) => {
   let model: ModelServer;
   let server: TestServer;
   let keys: Keys;
@@ -33,39 +33,6 @@ describeBrowser('signing in', ({ visit }) => {
     const { stdout } = await promisify(execFile)(process.execPath, [CLI, 'users', 'invite', name], { env });
     return server.url + new URL(stdout.trim()).pathname;
   }
-
-  it('with a key opens the app, and signing out closes it', async () => {
-    const { secret } = await keys.create({ user: 'ada' });
-    const page = await visit(server.url, { expected: /401/ });
-    await page.getByRole('heading', { name: 'Sign in' }).waitFor();
-    await page.getByLabel('Key').fill(`plk_${'0'.repeat(64)}`);
-    await page.getByRole('button', { name: 'Sign in' }).click();
-    await page.getByRole('alert').filter({ hasText: 'unknown, revoked or expired' }).waitFor();
-
-    await page.getByLabel('Key').fill(secret);
-    await page.getByRole('button', { name: 'Sign in' }).click();
-    model.next({ text: 'Hello, Ada.' });
-    await say(page, 'Hi');
-    await shows(page, 'Hello, Ada.');
-    await settled(page);
-    await page.reload();
-    await shows(page, 'Hello, Ada.');
-    const { cookies, stored } = await page.evaluate(() => ({
-      cookies: document.cookie,
-      stored: JSON.stringify([{ ...localStorage }, { ...sessionStorage }]),
-    }));
-    assert.equal(cookies, '', 'no script sees the cookie');
-    assert.ok(!stored.includes(secret) && !stored.includes('plk_'), 'the page keeps no key');
-
-    await page.getByRole('button', { name: 'Settings' }).click();
-    await page.getByRole('tab', { name: 'You' }).click();
-    await page.getByText('Signed in as ada').waitFor();
-    await page.getByRole('button', { name: 'Sign out' }).click();
-    await page.getByRole('heading', { name: 'Sign in' }).waitFor();
-    assert.deepEqual(await page.context().cookies(), []);
-    await page.reload();
-    await page.getByRole('heading', { name: 'Sign in' }).waitFor();
-  });
 
   it('ends when the key is revoked, and goes on with another one', async () => {
     const first = await keys.create({ user: 'bob' });
