@@ -49,6 +49,7 @@ const commands = {
     args[0] === 'web'
       ? { dev: true, web: 'built', browser: true, steps: [['', 'bench/web.ts']] }
       : { dev: false, steps: [['', 'bench/run.ts', ...args]] },
+  screenshots: () => ({ dev: true, web: 'built', browser: true, steps: [['', 'test/browser/screenshots.ts']] }),
   // Faults, on servers and data of their own.
   torture: (args) => ({ dev: false, steps: [['', 'torture/run.ts', ...args]] }),
   prove: (args) => ({ dev: false, steps: [['', 'torture/prove.ts', ...args]] }),

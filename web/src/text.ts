@@ -128,6 +128,11 @@ export const text = {
       input: 'Given',
       output: 'Result',
     },
+    /** The server's own tools, in words. */
+    webTools: {
+      web_search: { busy: 'Searching the web', done: 'Searched the web' },
+      open_page: { busy: 'Reading a page', done: 'Read a page' },
+    } as Record<string, { busy: string; done: string }>,
     approval: {
       title: (name: string) => `May ${name} run?`,
       allow: 'Allow once',
@@ -135,6 +140,8 @@ export const text = {
     },
     sources: (count: number) => (count === 1 ? '1 source' : `${count} sources`),
     source: (index: number, title: string) => `Source ${index}: ${title}`,
+    foundAt: (date: Date) =>
+      `Shown by the search, ${new Intl.DateTimeFormat('en', { dateStyle: 'medium', timeStyle: 'short' }).format(date)}`,
     readAt: (date: Date) =>
       `Read ${new Intl.DateTimeFormat('en', { dateStyle: 'medium', timeStyle: 'short' }).format(date)}`,
     image: 'Image',

@@ -9,7 +9,7 @@ export interface Key {
   user: string;
   service: boolean;
   name: string | null;
-  /** Its first characters, to be told from others. */
+  /** Its last characters, to be told from others. */
   hint: string;
   scopes: Scope[];
   /** Unix seconds. */

@@ -120,7 +120,7 @@ export function MessageList({ ref, state, actions, editing, onEdit, onOlder, chi
               bufferSize={600}
             >
               {(message: Message, at: number) => (
-                <div key={keyOf(messages, at)} className="py-2">
+                <div key={keyOf(messages, at)} className={message.role === 'user' ? 'pt-2' : 'pt-1 pb-3'}>
                   <MessageView
                     message={message}
                     actions={actions}

@@ -42,12 +42,11 @@ export const Reasoning = memo(function Reasoning({ part }: { part: ReasoningPart
 export const Tool = memo(function Tool({ part, ended }: { part: ToolPart; ended: boolean }) {
   const { name, state, input, output } = part;
   const busy = !ended && (state === 'writing' || state === 'running');
+  const known = state === 'writing' || state === 'running' || state === 'done' ? text.chat.webTools[name] : undefined;
+  const title = known === undefined ? text.chat.tool[state](name) : state === 'done' ? known.done : known.busy;
+  const icon = state === 'failed' || state === 'denied' ? <CircleAlert /> : known ? <Globe /> : <Wrench />;
   return (
-    <Folded
-      icon={state === 'failed' || state === 'denied' ? <CircleAlert /> : <Wrench />}
-      busy={busy}
-      title={text.chat.tool[state](name)}
-    >
+    <Folded icon={icon} busy={busy} title={title}>
       <ToolText label={text.chat.tool.input} value={input} />
       {output !== null && <ToolText label={text.chat.tool.output} value={output} />}
     </Folded>
@@ -161,7 +160,7 @@ function SourceCard({ source }: { source: SourcePart }) {
       {evidence !== null && evidence.quotes.length > 0 && (
         <details className="border-t border-line text-xs text-quiet">
           <summary className="px-3 py-2 hover:bg-hover focus-visible:outline-offset-[-2px]">
-            {text.chat.readAt(new Date(evidence.readAt))}
+            {(evidence.of === 'page' ? text.chat.readAt : text.chat.foundAt)(new Date(evidence.readAt))}
           </summary>
           {evidence.quotes.map((quote) => (
             <blockquote key={quote} className="mx-3 mb-3 border-s-2 border-line ps-3 whitespace-pre-wrap">

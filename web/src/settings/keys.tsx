@@ -87,7 +87,7 @@ function isOver({ revokedAt, expiresAt }: Key): boolean {
 function factsOf({ hint, scopes, createdAt, expiresAt, revokedAt }: Key): string {
   const { key } = text.settings;
   const facts = [
-    `${hint}…`,
+    `plk_…${hint}`,
     scopes.map((scope) => key.scopeNames[scope]).join(', '),
     key.createdOn(new Date(createdAt * 1000)),
   ];
