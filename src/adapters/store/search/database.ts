@@ -76,19 +76,15 @@ export function openSearchIndex(paths: { database: string; index: string }, now:
     opened = make(paths.index, main, now());
   }
 
-  /** In one snapshot of the main database and one transaction of the index. */
-  function atomically<T>(work: () => T): T {
-    main.exec('begin');
-    opened.database.exec('begin immediate');
+  function within<T>(database: DatabaseSync, begin: string, work: () => T): T {
+    database.exec(begin);
     try {
       const result = work();
-      opened.database.exec('commit');
+      database.exec('commit');
       return result;
     } catch (error) {
-      if (opened.database.isTransaction) opened.database.exec('rollback');
+      if (database.isTransaction) database.exec('rollback');
       throw error;
-    } finally {
-      main.exec('commit');
     }
   }
 
@@ -98,10 +94,15 @@ export function openSearchIndex(paths: { database: string; index: string }, now:
       return opened.database;
     },
     rebuild,
-    follow: () => atomically(() => opened.documents.follow()),
+    follow: () => {
+      const { database, documents } = opened;
+      const news = within(main, 'begin', documents.read);
+      within(database, 'begin immediate', () => documents.follow(news));
+      return news.more;
+    },
     erase: () => {
       if (opened.documents.mostAreGone()) rebuild();
-      const erased = atomically(() => opened.documents.erase());
+      const erased = within(opened.database, 'begin immediate', opened.documents.erase);
       hasErased ||= erased > 0;
       if (erased === STEP_ERASED) return true;
       // Older pages of it are still in the log.

@@ -4,9 +4,9 @@ import type { DatabaseSync } from 'node:sqlite';
 import { textOf } from '#core/turn.ts';
 import { wordsIn } from '#core/words.ts';
 
-/** Rows of the main database one step reads, and the text (UTF-16 units) after which it stops. */
+/** Rows of the main database one step reads, and the size of items (UTF-16 units) after which it stops. */
 const STEP_ROWS = 200;
-const STEP_TEXT = 64 * 1024;
+const STEP_SIZE = 64 * 1024;
 /** Documents one step erases: each takes some milliseconds, as every word of it is cut out of the index. */
 export const STEP_ERASED = 4;
 /** Once so many documents wait to be erased, and they are more than the others, it is cheaper to index those anew. */
@@ -58,9 +58,27 @@ interface Place {
   item_id: string;
 }
 
+interface State extends Place {
+  change: number;
+  complete: number;
+}
+
+/** What a step found new in the main database, and where that leaves the index. */
+interface News {
+  state: State;
+  changes: (ChangeRow & { row: ConversationRow | undefined })[];
+  /** Documents of messages that are no more. */
+  gone: number[];
+  items: ItemRow[];
+  /** There is more than one step takes. */
+  more: boolean;
+}
+
 export interface Documents {
-  /** One step after the main database; true if there is more. Within a transaction of both databases. */
-  follow(): boolean;
+  /** Reads a step's worth of what is new. Within a transaction of the main database. */
+  read(): News;
+  /** Puts it into the index. Within a transaction of the index. */
+  follow(news: News): void;
   /** Erases some of what is gone, and gives how many; fewer than `STEP_ERASED` when that was all. Within a transaction. */
   erase(): number;
   /** Whether making the index anew is less work than erasing. */
@@ -117,34 +135,49 @@ export function openDocuments(index: DatabaseSync, main: DatabaseSync): Document
   /** Counting takes as long as there are documents. */
   let counted = false;
 
-  return { follow, erase, mostAreGone, addTitles };
+  return { read, follow, erase, mostAreGone, addTitles };
 
-  function follow(): boolean {
-    const state = selectState.get() as unknown as Place & { change: number; complete: number };
-    const changes = selectChanges.all(state.change) as unknown as ChangeRow[];
-    for (const { conversation, item } of changes) {
-      if (item === null) followConversation(conversation);
-      else dropItem(item);
+  /** In a snapshot, and a short one: the writer cannot begin its log anew while somebody reads in it. */
+  function read(): News {
+    const state = selectState.get() as unknown as State;
+    const changes = (selectChanges.all(state.change) as unknown as ChangeRow[]).map((change) => ({
+      ...change,
+      row:
+        change.item === null ? (selectConversation.get(change.conversation) as ConversationRow | undefined) : undefined,
+    }));
+    const news: News = { state, changes, gone: [], items: [], more: changes.length === STEP_ROWS };
+    // The rows of items are given again after the newest were deleted, and all that is told of that comes first.
+    if (news.more) return news;
+    const from = isStillThere(state) ? state : lastStillThere(news.gone);
+    let size = 0;
+    for (const row of selectItems.iterate(from.item) as Iterable<ItemRow>) {
+      news.items.push(row);
+      size += row.body?.length ?? 0;
+      if (size > STEP_SIZE) break;
     }
-    const change = changes.at(-1)?.sequence ?? state.change;
-    // The rows of items are given again after the newest were deleted, and what is told of that comes first.
-    if (changes.length === STEP_ROWS) {
-      updateState.run(state.item, state.item_id, change, state.complete);
-      return true;
-    }
-    const from = isStillThere(state) ? state : lastStillThere();
-    const { more, ...reached } = addItems(from);
-    updateState.run(reached.item, reached.item_id, change, more ? state.complete : 1);
-    return more;
+    news.more = news.items.length === STEP_ROWS || size > STEP_SIZE;
+    const last = news.items.at(-1);
+    const { item, item_id } = last === undefined ? from : { item: last.row, item_id: last.item };
+    news.state = { ...state, item, item_id, complete: news.more ? state.complete : 1 };
+    return news;
   }
 
-  /** Its title as it is now, or nothing of it any more. */
-  function followConversation(id: string): void {
-    const row = selectConversation.get(id) as ConversationRow | undefined;
-    if (row !== undefined) {
-      know(row);
-      return;
+  function follow({ state, changes, gone, items }: News): void {
+    for (const { conversation, item, row } of changes) {
+      if (item !== null) dropItem(item);
+      else if (row !== undefined) know(row);
+      else dropConversation(conversation);
     }
+    for (const document of gone) drop(document);
+    for (const row of items) {
+      if (row.body === null || row.listed === 0 || row.role === 'system') continue;
+      const words = wordsOf(textOf([JSON.parse(row.body)]));
+      if (words !== '') add(know(row), { item: row.row, id: row.item, at: row.at, words });
+    }
+    updateState.run(state.item, state.item_id, changes.at(-1)?.sequence ?? state.change, state.complete);
+  }
+
+  function dropConversation(id: string): void {
     const known = selectKnown.get(id) as Known | undefined;
     if (known === undefined) return;
     counted = false;
@@ -168,34 +201,12 @@ export function openDocuments(index: DatabaseSync, main: DatabaseSync): Document
   }
 
   /** The newest message that was not deleted. What the index has beyond it is gone: its rows may be given again. */
-  function lastStillThere(): Place {
-    const beyond: number[] = [];
-    let last: Place = { item: 0, item_id: '' };
+  function lastStillThere(gone: number[]): Place {
     for (const { number, item, id } of selectItemsDown.iterate() as Iterable<DocumentRow>) {
-      if (isStillThere({ item, item_id: id })) {
-        last = { item, item_id: id };
-        break;
-      }
-      beyond.push(number);
+      if (isStillThere({ item, item_id: id })) return { item, item_id: id };
+      gone.push(number);
     }
-    for (const document of beyond) drop(document);
-    return last;
-  }
-
-  function addItems(from: Place): Place & { more: boolean } {
-    let place = from;
-    let read = 0;
-    let text = 0;
-    for (const row of selectItems.iterate(from.item) as Iterable<ItemRow>) {
-      read++;
-      place = { item: row.row, item_id: row.item };
-      if (row.body === null || row.listed === 0 || row.role === 'system') continue;
-      const words = wordsOf(textOf([JSON.parse(row.body)]));
-      add(know(row), { item: row.row, id: row.item, at: row.at, words });
-      text += words.length;
-      if (text > STEP_TEXT) break;
-    }
-    return { ...place, more: read === STEP_ROWS || text > STEP_TEXT };
+    return { item: 0, item_id: '' };
   }
 
   /** Makes the conversation known, with its title as it is now. */
@@ -215,13 +226,12 @@ export function openDocuments(index: DatabaseSync, main: DatabaseSync): Document
     return { number: Number(number), owner: Number(owner), title: null };
   }
 
-  /** Its number; null where there is no word in it. */
+  /** Gives its number. */
   function add(
     { owner, number: conversation }: Known,
     document: { item: number | null; id: string | null; at: number; words: string },
-  ): number | null {
+  ): number {
     const { item, id, at, words } = document;
-    if (words === '') return null;
     const scope = ownerWord(owner);
     const number = Number(insertDocument.run(conversation, item, id, at, scope, words).lastInsertRowid);
     insertWords.run(number, scope, words);
