@@ -116,7 +116,7 @@ describeBrowser('the chat', ({ visit }) => {
     const page = await visit(server.url, { permissions: ['clipboard-read', 'clipboard-write'] });
     model.next({ reasoning: 'Thinking hard', text: 'The *answer*', usage: { input: 1200, output: 34 } });
     await say(page, 'Think');
-    await answers(page).getByText('The answer').waitFor();
+    await answers(page).getByText('The answer', { exact: true }).waitFor();
     await settled(page);
     const folded = page.getByText('Thought it through');
     await folded.waitFor();

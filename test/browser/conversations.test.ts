@@ -67,6 +67,7 @@ describeBrowser('the conversations', ({ visit }) => {
   it('are found by words in any message, with where', async () => {
     await begin('Dinner', 'A recipe with saffron and rice');
     const page = await visit(server.url);
+    await listed(page, 'Dinner').waitFor();
     await page.keyboard.press('Control+k');
     await page.keyboard.type('saffron');
     const found = page.getByRole('region', { name: 'Search all messages' });

@@ -1,18 +1,34 @@
 import { type ReactNode, useEffect, useState } from 'react';
 import { type Hit, searchConversations } from '../api/conversations.ts';
-import { titleOf } from '../state/conversations.ts';
+import { changed, titleOf } from '../state/conversations.ts';
 import { addressOf, follow } from '../state/route.ts';
 import { text } from '../text.ts';
 import { Spinner } from '../ui/controls.tsx';
 
 /** Somebody is still writing. */
 const WAIT_MS = 180;
+/** A change is in the index a moment later. */
+const AGAIN_MS = 600;
 
 type Found = { words: string; hits: Hit[] | null; problem: string | null };
 
 /** Conversations in which the words were said, with where. */
 export function SearchResults({ words, onLeave }: { words: string; onLeave: () => void }) {
   const [found, setFound] = useState<Found>({ words: '', hits: null, problem: null });
+  const [round, setRound] = useState(0);
+  // What is said meanwhile, here or elsewhere, is looked through as well.
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const again = (): void => {
+      clearTimeout(timer);
+      timer = setTimeout(() => setRound((now) => now + 1), AGAIN_MS);
+    };
+    changed.addEventListener('change', again);
+    return () => {
+      clearTimeout(timer);
+      changed.removeEventListener('change', again);
+    };
+  }, []);
   useEffect(() => {
     const control = new AbortController();
     const timer = setTimeout(() => {
@@ -27,7 +43,7 @@ export function SearchResults({ words, onLeave }: { words: string; onLeave: () =
       clearTimeout(timer);
       control.abort();
     };
-  }, [words]);
+  }, [words, round]);
 
   const { hits, problem } = found;
   const current = found.words === words;
