@@ -122,7 +122,7 @@ export function openMcp(config: Config, onProblem: (says: string) => void): Mcp 
 /** Starts the server. Throws errors whose message is a sentence for the person at the terminal. */
 export async function serve(config: Config): Promise<Running> {
   const log = pino({ level: config.logLevel }, pino.destination({ dest: 2, sync: false }));
-  const onProblem = (problem: Error) => log.warn({ err: problem }, 'The search index met a problem');
+  const onProblem = (problem: Error) => log.warn({ err: problem }, 'The database met a problem that can wait');
   const store = await openSqliteStore({ folder: config.data, exclusive: true, now: clock.now, onProblem });
   const access = { listen: config.listen.hosts, ...config.access };
   const { local } = accessRules(access);
