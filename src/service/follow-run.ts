@@ -41,10 +41,10 @@ export function createFollowRun(parts: { store: Store; liveRuns: LiveRuns; runLo
    * gets the terminal event again.
    */
   function follow(principal: Principal, { run, turn }: Followable, after: number, sink: Sink): Follower {
-    if (run === null) return followStored(principal, turn, null, after, sink);
+    if (run === null) return followStored(principal, turn.id, null, after, sink);
     refuseForeign(principal, run);
     const live = liveRuns.get(run.id);
-    return live === null ? followStored(principal, turn, run, after, sink) : liveRuns.follow(live, after, sink);
+    return live === null ? followStored(principal, turn.id, run, after, sink) : liveRuns.follow(live, after, sink);
   }
 
   /** How a run ends, as soon as it has. Throws `not_found` if its conversation is deleted first. */
@@ -54,7 +54,7 @@ export function createFollowRun(parts: { store: Store; liveRuns: LiveRuns; runLo
     if (live !== null) return liveRuns.result(live);
     const answer = emptyAnswer();
     return new Promise((resolve, refuse) => {
-      followStored(principal, turn, run, 0, {
+      followStored(principal, turn.id, run, 0, {
         events(_first, events) {
           const { end, model, items } = fold(answer, events);
           if (end === null) return true;
@@ -75,8 +75,11 @@ export function createFollowRun(parts: { store: Store; liveRuns: LiveRuns; runLo
     if (live !== null) await runLoop.stop(live, 'stopped');
   }
 
-  /** Follows by the log alone: a run that has ended, or one of another process. */
-  function followStored(principal: Principal, turn: Turn, run: Run | null, after: number, sink: Sink): Follower {
+  /**
+   * Follows by the log alone: a run that has ended, or one of another process. The turn by its id: a reader who is slow would
+   * hold all of its text.
+   */
+  function followStored(principal: Principal, turn: string, run: Run | null, after: number, sink: Sink): Follower {
     let cursor = after;
     let blocked = false;
     let closed = false;
@@ -115,7 +118,7 @@ export function createFollowRun(parts: { store: Store; liveRuns: LiveRuns; runLo
     async function giveEnd(): Promise<boolean> {
       const [now, kept] = await Promise.all([
         run === null ? null : store.findRun(principal, run.id),
-        store.findTurn(principal, turn.id),
+        store.findTurn(principal, turn),
       ]);
       if (kept === null || (run !== null && now === null)) throw notFound('Message');
       if (now !== null && !isEnded(now.status)) return false;
