@@ -55,7 +55,7 @@ describe('page reading', () => {
   });
 
   async function refusal(url: string, lookup?: Lookup): Promise<string> {
-    const reader = createPageReader({ allow: [web.host], robots: false, timeoutMs: 3000, ...(lookup && { lookup }) });
+    const reader = createPageReader({ allow: [web.host], robots: false, ...(lookup && { lookup }) });
     try {
       const read = await reader.read(url, '', never);
       return `READ: ${JSON.stringify(read)}`;
