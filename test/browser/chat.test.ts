@@ -151,7 +151,7 @@ describeBrowser('the chat', ({ visit }) => {
     await page.getByRole('button', { name: 'Continue' }).click();
     await answers(page).getByText('Half an hour passed.').waitFor();
     await settled(page);
-    assert.equal(await page.getByText('Interrupted').count(), 0);
+    assert.equal(await page.getByText('Interrupted', { exact: true }).count(), 0);
   });
 
   it('keeps what is begun in each conversation', async () => {

@@ -103,7 +103,7 @@ describeBrowser('a lost connection', ({ visit }) => {
     await page.getByRole('button', { name: 'Continue' }).click();
     await answers(page).getByText('Half an hour.').waitFor();
     await settled(page);
-    assert.equal(await page.getByText('Interrupted').count(), 0);
+    assert.equal(await page.getByText('Interrupted', { exact: true }).count(), 0);
   });
 });
 

@@ -204,7 +204,9 @@ export function createChat(id: string, isNew: boolean, made: (id: string) => voi
     for (;;) {
       const response = await call(path('/stream'), { signal });
       if (response.status === 204 || response.body === null) {
-        if (state.get().messages.at(-1)?.status === null) await readNewest(signal, false);
+        // It ended while nobody followed it.
+        const last = state.get().messages.at(-1);
+        if (last?.role === 'assistant' && last.status === null) await finish(signal);
         return;
       }
       set({ phase: 'answering', failure: null });
@@ -263,8 +265,8 @@ export function createChat(id: string, isNew: boolean, made: (id: string) => voi
   /** What the server has stored of an answer that ended: how it ended, and what it is known by. */
   async function finish(signal: AbortSignal): Promise<void> {
     const ended = state.get().messages.at(-1);
-    set({ finished: state.get().finished + 1, stopping: false });
     await readNewest(signal, false);
+    set({ finished: state.get().finished + 1, stopping: false });
     const question = state.get().messages.at(-1);
     // Nothing was said, so nothing is stored but the question.
     if (ended?.role !== 'assistant' || ended.status !== 'failed' || question?.role !== 'user') return;
@@ -392,9 +394,14 @@ export function createChat(id: string, isNew: boolean, made: (id: string) => voi
   }
 
   async function goOn(answer: string): Promise<void> {
-    set({ failure: null });
     const key = writeKey();
     const retry = () => void goOn(answer);
+    // Its text stays, as that of an answer being written.
+    const before = state.get().messages;
+    const begun = before.map((message) =>
+      message.id === answer ? { ...message, status: null, problem: null } : message,
+    );
+    set({ failure: null, messages: begun });
     try {
       await call(`/v1/responses/resp_${answer}/continue`, {
         method: 'POST',
@@ -404,7 +411,8 @@ export function createChat(id: string, isNew: boolean, made: (id: string) => voi
       await follow();
     } catch (error) {
       const known = error instanceof ApiError ? error : null;
-      set({ failure: { message: known?.message ?? String(error), code: known?.code ?? '', retry } });
+      const failure = { message: known?.message ?? String(error), code: known?.code ?? '', retry };
+      set({ messages: before, failure });
     }
   }
 
