@@ -11,7 +11,7 @@ import { isEnded, type Run, type RunResult } from '#core/run.ts';
 import { type Item, sourcesOf, type Turn } from '#core/turn.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { Store } from '#ports/store.ts';
-import type { Follower, LiveRuns, Sink } from './live-runs.ts';
+import { type Follower, GIVEN, type LiveRuns, type Sink } from './live-runs.ts';
 import type { RunLoop } from './run-loop.ts';
 
 /** What can be followed: the answer turn, with the run that writes or wrote it (none for one made by hand). */
@@ -101,7 +101,11 @@ export function createFollowRun(parts: { store: Store; liveRuns: LiveRuns; runLo
       try {
         while (!blocked && !closed) {
           const batches = run === null ? [] : await store.readEvents({ run: run.id, after: cursor, limit: SLICE });
-          for (const { first, events } of batches) if (!blocked && !closed) give(first, events);
+          for (const { first, events } of batches) {
+            for (let from = 0; from < events.length && !blocked && !closed; from += GIVEN) {
+              give(first + from, events.slice(from, from + GIVEN));
+            }
+          }
           if (batches.length > 0 || closed) continue;
           if (!(await giveEnd())) await new Promise<void>((resolve) => clock.after(POLL_MS, resolve));
         }

@@ -84,8 +84,9 @@ interface Reader extends Follower {
 
 /** Events kept in memory for readers a little behind; the rest is in the log. */
 const WINDOW = 256;
-/** The most events given to a sink at once. */
+/** How many events are read from the log at once, about, and the most that are given to a sink at once. */
 const SLICE = 1000;
+export const GIVEN = 256;
 const LOG_RETRY_MS = 500;
 
 export interface LiveRuns {
@@ -337,7 +338,7 @@ export function createLiveRuns(parts: { store: Store; clock: Clock; flushMs: num
           return;
         }
         const from = cursor - live.base;
-        give(cursor + 1, live.events.slice(from, from + SLICE));
+        give(cursor + 1, live.events.slice(from, from + GIVEN));
       }
     }
 
@@ -351,7 +352,11 @@ export function createLiveRuns(parts: { store: Store; clock: Clock; flushMs: num
       try {
         const batches = await store.readEvents({ run: live.run.id, after: cursor, limit: SLICE });
         reading = false;
-        for (const { first, events } of batches) if (!closed && !blocked) give(first, events);
+        for (const { first, events } of batches) {
+          for (let from = 0; from < events.length && !closed && !blocked; from += GIVEN) {
+            give(first + from, events.slice(from, from + GIVEN));
+          }
+        }
         if (batches.length === 0) gone(notFound('Run'));
         else pump();
       } catch {
