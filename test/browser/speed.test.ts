@@ -1,6 +1,6 @@
 /**
- * How quick the web app is: what a first load weighs and takes, and that a long conversation costs no more than a short
- * one. How smoothly it draws is measured by `npm run bench web`.
+ * What the web app weighs at its first load, and that a long conversation costs no more than a short one. How soon it can
+ * be used and how smoothly it draws is measured by `npm run bench web`.
  */
 
 import assert from 'node:assert/strict';
@@ -15,8 +15,6 @@ import { answers, say, settled } from './app.ts';
 const DIST = new URL('../../web/dist/', import.meta.url);
 const KB = 1000;
 const MAX_SCRIPT = 250 * KB;
-/** Figures are printed; what fails a test leaves room for a machine that runs other tests at the same time. */
-const BUSY = 4;
 
 describeBrowser('the speed of the web app', ({ visit }) => {
   let model: ModelServer;
@@ -47,22 +45,6 @@ describeBrowser('the speed of the web app', ({ visit }) => {
     const total = sizes.reduce((sum, size) => sum + size, 0);
     test.diagnostic(`${(total / KB).toFixed(1)} kB of gzipped script in ${names.length} files`);
     assert.ok(total <= MAX_SCRIPT, `${total} bytes`);
-  });
-
-  it('is usable within a second', async (test) => {
-    const page = await visit(server.url);
-    await page.getByLabel('Your message').waitFor();
-    const times: number[] = [];
-    for (let round = 0; round < 3; round++) {
-      await page.goto('about:blank');
-      const start = performance.now();
-      await page.goto(server.url, { waitUntil: 'commit' });
-      await page.getByLabel('Your message').waitFor();
-      times.push(performance.now() - start);
-    }
-    const best = Math.min(...times);
-    test.diagnostic(`usable after ${best.toFixed(0)} ms (best of ${times.map((time) => time.toFixed(0)).join(', ')})`);
-    assert.ok(best < 1000 * BUSY, `${best} ms`);
   });
 
   it('2,000 messages are a few on the page; older ones come in above without moving what is read', async () => {

@@ -37,6 +37,10 @@ interface Write {
   /** What makes it another command. */
   other?: Record<string, unknown>;
   status: number;
+  /** Where that is not 502: of an answer that broke off after its first token. */
+  brokenOff?: number;
+  /** What is then there once: a message "Count me.", or a further conversation. */
+  makes?: 'message' | 'conversation';
 }
 
 /** Calls that answer. Each stores "Count me." once. */
@@ -97,6 +101,15 @@ const answering: Write[] = [
     other: { prompt: 'Another.' },
     status: 200,
   },
+  {
+    name: 'openai-conversations POST /v1/responses, in a conversation',
+    method: 'POST',
+    path: () => '/v1/responses',
+    body: ({ id }) => ({ conversation: `conv_${id}`, input: 'Count me.' }),
+    other: { input: 'Another.' },
+    status: 200,
+    brokenOff: 200,
+  },
 ];
 
 /** Calls that store and do not ask. */
@@ -108,6 +121,7 @@ const plain: Write[] = [
     body: () => ({ title: 'Once' }),
     other: { title: 'Another' },
     status: 201,
+    makes: 'conversation',
   },
   {
     name: 'movie-chat PATCH /api/chat/{chat_id}',
@@ -131,6 +145,7 @@ const plain: Write[] = [
     body: () => ({ title: 'Once' }),
     other: { title: 'Another' },
     status: 200,
+    makes: 'conversation',
   },
   {
     name: 'chat-sessions PUT /api/contacts/:contactId',
@@ -159,6 +174,7 @@ const plain: Write[] = [
     body: () => ({ name: 'Once' }),
     other: { name: 'Another' },
     status: 201,
+    makes: 'conversation',
   },
   {
     name: 'chats PUT /chats/update/<id>',
@@ -181,12 +197,53 @@ const plain: Write[] = [
     body: ({ id }) => ({ chat_id: id, role: 'Human', message: 'Count me.' }),
     other: { message: 'Another.' },
     status: 201,
+    makes: 'message',
   },
   {
     name: 'ask DELETE /conversation/{conversation_id}',
     method: 'DELETE',
     path: ({ id }) => `/conversation/${id}`,
     status: 204,
+  },
+  {
+    name: 'openai-conversations POST /v1/conversations',
+    method: 'POST',
+    path: () => '/v1/conversations',
+    body: () => ({ title: 'Once' }),
+    other: { title: 'Another' },
+    status: 200,
+    makes: 'conversation',
+  },
+  {
+    name: 'openai-conversations POST /v1/conversations/{id}',
+    method: 'POST',
+    path: ({ id }) => `/v1/conversations/conv_${id}`,
+    body: () => ({ title: 'Once' }),
+    other: { title: 'Another' },
+    status: 200,
+  },
+  {
+    name: 'openai-conversations POST /v1/conversations/{id}/items',
+    method: 'POST',
+    path: ({ id }) => `/v1/conversations/conv_${id}/items`,
+    body: () => ({ items: [{ type: 'message', role: 'user', content: 'Count me.' }] }),
+    other: { items: [{ type: 'message', role: 'user', content: 'Another.' }] },
+    status: 200,
+    makes: 'message',
+  },
+  {
+    name: 'openai-conversations POST /v1/conversations/{id}/fork',
+    method: 'POST',
+    path: ({ id }) => `/v1/conversations/conv_${id}/fork`,
+    body: () => ({}),
+    status: 201,
+    makes: 'conversation',
+  },
+  {
+    name: 'openai-conversations DELETE /v1/conversations/{id}',
+    method: 'DELETE',
+    path: ({ id }) => `/v1/conversations/conv_${id}`,
+    status: 200,
   },
 ];
 
@@ -299,7 +356,7 @@ for (const write of answering) {
       const from = model.calls.length;
       model.next({ text: 'One two three', cut: 1 });
       const broken = await sendAll(client, write, conversation, 'broken', 1);
-      assert.equal(broken.status, 502);
+      assert.equal(broken.status, write.brokenOff ?? 502);
       const again = await sendAll(client, write, conversation, 'broken', 5);
       assert.deepEqual([again.status, again.text], [broken.status, broken.text]);
       assert.equal(model.calls.length, from + 1);
@@ -324,8 +381,10 @@ for (const write of plain) {
       const { client, conversation } = await someone();
       const answer = await sendAll(client, write, conversation, 'once', AT_ONCE);
       assert.equal(answer.status, write.status, answer.text);
-      if (write.path(conversation) === '/conversations/create') assert.equal(await stored(client, 'Count me.'), 1);
-      else if (write.method === 'POST') assert.equal((await client.request<object[]>('GET', '/chats/')).body.length, 2);
+      if (write.makes === 'message') assert.equal(await stored(client, 'Count me.'), 1);
+      if (write.makes === 'conversation') {
+        assert.equal((await client.request<object[]>('GET', '/chats/')).body.length, 2);
+      }
       // Said again it is not done again: what was made since is still there.
       await client.request('POST', '/chats/create', { body: { name: 'Later' } });
       const state = await shown(client);

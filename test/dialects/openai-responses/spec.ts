@@ -156,7 +156,7 @@ export function readStream(raw: string): StreamedEvent[] {
   assert.equal(frames.pop(), 'data: [DONE]', 'the stream ends with [DONE]');
   return frames.map((frame) => {
     const [, type = '', data = ''] =
-      /^event: (.*)\ndata: (.*)$/.exec(frame) ?? assert.fail(`a frame of its own kind: ${frame}`);
+      /^event: ([^\n]*)\ndata: ([^\n]*)$/.exec(frame) ?? assert.fail(`a frame of its own kind: ${frame}`);
     const event = JSON.parse(data) as StreamedEvent;
     assert.equal(event.type, type);
     return checkEvent(event);
