@@ -72,9 +72,14 @@ export function createPageTexts(limits: { timeoutMs?: number; idleMs?: number } 
       env: {},
       resourceLimits: MEMORY,
     });
-    started.on('message', settle);
+    // What a thread that was given up says at last is about another page than the one being read now.
+    started.on('message', (text: PageText | null) => {
+      if (worker === started) settle(text);
+    });
     // Out of memory, or a fault in it: both end the thread.
-    started.on('error', end);
+    started.on('error', () => {
+      if (worker === started) end();
+    });
     return started;
   }
 
