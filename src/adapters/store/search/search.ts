@@ -10,7 +10,7 @@ import type { Found, SearchCursor } from './find.ts';
 import type { SearchAnswer, SearchCall } from './thread.ts';
 
 /** What is written is told to the thread together; what starts and ends at once never has one. */
-const TELL_MS = 50;
+const TELL_MS = 250;
 const START_MS = 1000;
 /** A thread that failed is started again after this. */
 const RESTART_MS = 10_000;

@@ -23,6 +23,9 @@ const PAUSE_MS = 10_000;
 /** `nice` of this thread. */
 const NICE = 5;
 
+/** After a step it rests for so many times as long as that took: many writes at once go first, and the index comes behind. */
+const REST = 3;
+
 if (parentPort !== null) {
   comeSecond();
   serve(parentPort, openSearchIndex(workerData, Date.now));
@@ -39,25 +42,27 @@ function comeSecond(): void {
 }
 
 function serve(port: MessagePort, search: SearchIndex): void {
-  let working: NodeJS.Immediate | null = null;
+  let working: NodeJS.Timeout | null = null;
   let pausedUntil = 0;
   let rebuiltAt = Number.NEGATIVE_INFINITY;
 
   work();
   port.on('message', (call: SearchCall) => {
     if (call === 'close') {
-      if (working !== null) clearImmediate(working);
+      if (working !== null) clearTimeout(working);
       search.close();
       port.close();
       return;
     }
     if (call !== null) port.postMessage(answer(call));
-    working ??= setImmediate(work);
+    working ??= setTimeout(work);
   });
 
   function work(): void {
     working = null;
-    if (attempt(() => search.follow() || search.erase())) working = setImmediate(work);
+    const began = performance.now();
+    const more = attempt(() => search.follow() || search.erase());
+    if (more) working = setTimeout(work, REST * (performance.now() - began));
   }
 
   function answer([number, asked]: Exclude<SearchCall, null | 'close'>): SearchAnswer {
@@ -88,7 +93,7 @@ function serve(port: MessagePort, search: SearchIndex): void {
     if (isDamaged(error) && now - rebuiltAt > PAUSE_MS) {
       rebuiltAt = now;
       search.rebuild();
-      working ??= setImmediate(work);
+      working ??= setTimeout(work);
     } else pausedUntil = now + PAUSE_MS;
   }
 }
