@@ -69,6 +69,7 @@ describeBrowser('the conversations', ({ visit }) => {
     const page = await visit(server.url);
     await listed(page, 'Dinner').waitFor();
     await page.keyboard.press('Control+k');
+    await page.locator('input[aria-label="Search all messages"]:focus').waitFor();
     await page.keyboard.type('saffron');
     const found = page.getByRole('region', { name: 'Search all messages' });
     await found.getByText('1 conversation found').waitFor();

@@ -16,7 +16,7 @@ export type SearchCall = [number: number, search: Search] | null | 'close';
 export type SearchAnswer = [number: number, found: Found | null, error: string | null] | { problem: string };
 
 /** How long a search waits for what was written just before it to be in the index. */
-const CATCH_UP_MS = 20;
+const CATCH_UP_MS = 100;
 /** After an error, such as a full disk, following begins again with the first write or search after this, and not before. */
 const PAUSE_MS = 10_000;
 
